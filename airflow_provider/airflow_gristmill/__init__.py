@@ -1,0 +1,1 @@
+"""Airflow provider of Gristmill: operators, sensors and triggers over the shared core."""

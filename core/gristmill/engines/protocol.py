@@ -1,0 +1,127 @@
+"""The engine protocol: what the replica needs to run any model.
+
+An engine comes in two halves. The *kind* (an `Engine`, found by the entry point group `gristmill.engines`) answers
+questions about a model before the job runs. What it loads runs the model, in one of two ways:
+
+- a `BatchModel` takes a record batch and returns one with as many rows;
+- a `RowModel` takes one row and answers when it is done; the replica keeps a window of rows in flight.
+
+Neither knows of jobs, shards, files or errors of other rows. An engine never catches a row's failure: it raises, and the
+replica finds the row.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from gristmill.models.signature import Signature
+from gristmill.storage.storage import Storage
+
+__all__ = ["BatchModel", "Engine", "LoadContext", "LoadedModel", "ModelInfo", "RowModel"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What is known of a model before it is loaded.
+
+    Attributes:
+        functions: the model's functions by name; a `Signature` may leave inputs or outputs open (None).
+        default_function: the function to run when none is named; None asks the user to name one if there are several.
+        uses_gpu: whether the model can use a GPU.
+        preload: modules worth importing before worker processes are started, such as `("sklearn.linear_model",)`.
+    """
+
+    functions: Mapping[str, Signature]
+    default_function: str | None = None
+    uses_gpu: bool = True
+    preload: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadContext:
+    """What an engine is given to load a model in a worker.
+
+    Attributes:
+        model: the model reference, such as `python:package.module:Class`.
+        function: the name of the function to run.
+        params: the function's parameters, checked and filled with defaults.
+        options: the engine options of the job.
+        input_schema: the columns the model will be given, after resolving.
+        storage: for models that live at a location.
+        threads: CPU threads this worker should use.
+        gpus: GPUs of this worker; 0 for none. The visible devices are set already.
+        max_batch_rows: the user's bound, or None.
+    """
+
+    model: str
+    function: str
+    storage: Storage
+    input_schema: pa.Schema
+    params: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 1
+    gpus: float = 0.0
+    max_batch_rows: int | None = None
+
+
+class BatchModel(Protocol):
+    """A loaded model that runs batches."""
+
+    def infer(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The output columns for a batch, with as many rows and in the same order.
+
+        Raises whatever the model raises; the replica then looks for the rows that cause it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the model holds."""
+        ...
+
+
+class RowModel(Protocol):
+    """A loaded model that runs single rows, many at a time.
+
+    Attributes:
+        window: how many rows the replica keeps in flight.
+        output_schema: the output columns with their types.
+    """
+
+    window: int
+    output_schema: pa.Schema
+
+    async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The output columns of one row. Raises whatever goes wrong with it."""
+        ...
+
+    def close(self) -> None:
+        """Free what the model holds."""
+        ...
+
+
+LoadedModel = BatchModel | RowModel
+"""What `Engine.load` returns; a `RowModel` is told by its `infer_row`."""
+
+
+class Engine(Protocol):
+    """A kind of engine."""
+
+    name: str
+
+    def handles(self, model: str) -> bool:
+        """Whether a model reference is one this engine runs unless the user names an engine."""
+        ...
+
+    def describe(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
+        """The model's functions, without running it.
+
+        Raises:
+            ModelError: there is no such model, or it is not one this engine can run.
+        """
+        ...
+
+    def load(self, context: LoadContext) -> LoadedModel:
+        """The model, ready to run; slow, and done once in each worker."""
+        ...

@@ -1,0 +1,105 @@
+"""Every error Gristmill raises, as one tree.
+
+::
+
+    GristmillError
+    ├── SpecError (ValueError)             a request that cannot be right, refused before anything is touched
+    │   ├── LocationError                  a path or stage that cannot be resolved
+    │   ├── SchemaError                    input columns that do not fit the request or the model
+    │   └── ModelError                     a model or function that cannot be found or loaded
+    ├── AccessError (PermissionError)      something outside the allowed stages and prefixes
+    ├── EmptyInputError (FileNotFoundError) an input location that holds no files
+    ├── OutputExistsError (FileExistsError) SaveMode.ERROR on a location that is not empty
+    ├── OutputError (OSError)              an output that is missing, unfinished or damaged
+    ├── ConflictError (RuntimeError)       another job or runner owns the job or the location
+    ├── JobNotFoundError (LookupError)     no such job
+    ├── JobStateError (RuntimeError)       the job is in a state that does not allow the call
+    ├── PlacementError (RuntimeError)      no replica could be placed
+    ├── JobFailedError (RuntimeError)      the job ended without an output
+    └── MissingExtraError (ImportError)    an optional dependency is not installed
+
+A row that fails is not an exception but data: see `gristmill.spec.row_error.RowError`.
+"""
+
+__all__ = [
+    "AccessError",
+    "ConflictError",
+    "EmptyInputError",
+    "GristmillError",
+    "JobFailedError",
+    "JobNotFoundError",
+    "JobStateError",
+    "LocationError",
+    "MissingExtraError",
+    "ModelError",
+    "OutputError",
+    "OutputExistsError",
+    "PlacementError",
+    "SchemaError",
+    "SpecError",
+]
+
+
+class GristmillError(Exception):
+    """Base of every error raised on purpose by Gristmill."""
+
+
+class SpecError(GristmillError, ValueError):
+    """A request that cannot be right; nothing was read, written or deleted."""
+
+
+class LocationError(SpecError):
+    """A path, URL or stage reference that cannot be resolved."""
+
+
+class SchemaError(SpecError):
+    """Input columns that do not fit the request or the model."""
+
+
+class ModelError(SpecError):
+    """A model or a function of it that cannot be found or loaded."""
+
+
+class AccessError(GristmillError, PermissionError):
+    """A reference outside the stages and prefixes that the job may open."""
+
+
+class EmptyInputError(GristmillError, FileNotFoundError):
+    """An input location, glob or listing that matches no files."""
+
+
+class OutputExistsError(GristmillError, FileExistsError):
+    """`SaveMode.ERROR` on a location that already holds files."""
+
+
+class OutputError(GristmillError, OSError):
+    """An output that is missing, unfinished or damaged."""
+
+
+class ConflictError(GristmillError, RuntimeError):
+    """Another job or another runner owns the job or the output location."""
+
+
+class JobNotFoundError(GristmillError, LookupError):
+    """No job has this id or name."""
+
+
+class JobStateError(GristmillError, RuntimeError):
+    """The job's state does not allow what was asked."""
+
+
+class PlacementError(GristmillError, RuntimeError):
+    """No replica could be placed with the resources that were asked."""
+
+
+class JobFailedError(GristmillError, RuntimeError):
+    """The job ended without publishing an output."""
+
+
+class MissingExtraError(GristmillError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+    @classmethod
+    def of(cls, package: str, extra: str, *, need: str) -> "MissingExtraError":
+        """The error for `package`, brought by `extra`, which is needed for `need`."""
+        return cls(f"{need} needs the package {package!r}: pip install 'gristmill[{extra}]'")

@@ -1,0 +1,1 @@
+"""Inputs: tables, queries, frames and listings, and reading their rows back."""

@@ -1,0 +1,1 @@
+"""Jobs: the record, the status, the handle, the submission."""

@@ -1,0 +1,1 @@
+"""Models: references, signatures, custom models."""

@@ -1,0 +1,1 @@
+"""Outputs: parts, commits, publishing, the manifest, reading back."""

@@ -1,0 +1,1 @@
+"""Plan: a request and a listing become shards, without reading a row."""

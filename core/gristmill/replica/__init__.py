@@ -1,0 +1,1 @@
+"""Replica: the loop beside a model, from a shard to a part."""

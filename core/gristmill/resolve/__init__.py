@@ -1,0 +1,1 @@
+"""Resolve: references in rows become content."""

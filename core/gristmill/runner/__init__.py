@@ -1,0 +1,1 @@
+"""Runner: drives one job from its plan to `_SUCCESS`."""

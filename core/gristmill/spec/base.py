@@ -1,0 +1,34 @@
+"""What every spec shares: frozen, unknown fields forbidden, errors of our own tree."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gristmill.errors import SpecError
+
+__all__ = ["Spec", "spec_error"]
+
+
+def spec_error(owner: str, error: ValidationError) -> SpecError:
+    """One `SpecError` that names every wrong field of `owner`, its value and what would be right."""
+    lines = []
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = "is not a field of it"
+        given = "" if problem["type"] == "missing" or not field else f" (given: {problem['input']!r})"
+        lines.append(f"{owner}{'.' if field else ''}{field}: {message}{given}")
+    return SpecError("; ".join(lines))
+
+
+class Spec(BaseModel):
+    """Base of the specs: immutable, strict about field names, raising `SpecError` instead of pydantic's own error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, arbitrary_types_allowed=False)
+
+    def __init__(self, /, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise spec_error(type(self).__name__, error) from error

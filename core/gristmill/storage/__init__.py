@@ -1,0 +1,1 @@
+"""Storage: locations and stages, filesystems, what may be opened."""

@@ -1,0 +1,1 @@
+"""What a job's rows may open: untrusted text becomes a location, or an `AccessError`."""

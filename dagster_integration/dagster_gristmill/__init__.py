@@ -1,0 +1,1 @@
+"""Dagster integration of Gristmill: assets, resources and sensors over the shared core."""
