@@ -25,7 +25,9 @@ def spec_error(owner: str, error: ValidationError) -> SpecError:
 class Spec(BaseModel):
     """Base of the specs: immutable, strict about field names, raising `SpecError` instead of pydantic's own error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, arbitrary_types_allowed=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, arbitrary_types_allowed=False
+    )
 
     def __init__(self, /, **data: Any) -> None:
         try:

@@ -28,7 +28,11 @@ class ColumnHandling(Spec):
     @field_validator("input_format", "convert_to", mode="before")
     @classmethod
     def _fold(cls, value: Any) -> Any:
-        return value.strip().lower() if isinstance(value, str) and not isinstance(value, FileEncoding | InputFormat) else value
+        return (
+            value.strip().lower()
+            if isinstance(value, str) and not isinstance(value, FileEncoding | InputFormat)
+            else value
+        )
 
 
 class InputSpec(Spec):

@@ -3,7 +3,15 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from gristmill.spec.base import Spec
 from gristmill.spec.enums import OnError
@@ -124,7 +132,9 @@ class JobSpec(ResourcesSpec, InferenceSpec):
     @classmethod
     def _name(cls, value: str | None) -> str | None:
         if value is not None and not _NAME.fullmatch(value):
-            raise ValueError("a name has letters, digits, '_', '-' and '.', starts with a letter or digit, at most 128")
+            raise ValueError(
+                "a name has letters, digits, '_', '-' and '.', starts with a letter or digit, at most 128"
+            )
         return value
 
     @model_validator(mode="after")

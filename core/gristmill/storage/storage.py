@@ -1,5 +1,6 @@
 """`Storage`: every file operation of the product, on any fsspec filesystem."""
 
+import builtins
 import contextlib
 import os
 import secrets
@@ -147,6 +148,21 @@ class Storage:
         for path in sorted(found):
             if found[path]["type"] == "file":
                 yield self._info(found[path], location)
+
+    def children(self, location: str) -> "builtins.list[str]":
+        """The names directly below a folder, in order; none when it is not there."""
+        if is_local(location):
+            try:
+                return sorted(os.listdir(location))  # noqa: PTH208 - names, not paths
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        filesystem = self.filesystem(location)
+        filesystem.invalidate_cache()
+        try:
+            found = filesystem.ls(self.path(location), detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted({str(path).rstrip("/").rpartition("/")[2] for path in found} - {""})
 
     def delete(self, location: str) -> None:
         """Remove one file; nothing happens when it is not there."""

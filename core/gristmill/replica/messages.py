@@ -1,0 +1,203 @@
+"""What the runner and its workers say to each other. All of it is small and can be pickled; rows never travel this way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from gristmill.plan.shards import Shard
+from gristmill.settings import Settings
+from gristmill.spec.input import ColumnHandling
+from gristmill.spec.row_error import RowError
+
+__all__ = [
+    "Announced", "Assign", "Began", "Command", "Died", "Event", "Fatal", "Log", "PartDone", "Proposed", "Ready", "Stop",
+    "Task", "TaskFailed", "UseSchema", "WorkerSpec",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A range of a shard's rows, to be done by one worker.
+
+    Attributes:
+        id: unique within a run.
+        shard: the shard.
+        start: the first row, counted within the shard.
+        stop: the row after the last; None for the shard's end.
+        careful: the range is suspected of killing its worker: announce each call to the model before making it.
+        verdict: do not run the model; record every row as failed with this error.
+    """
+
+    id: int
+    shard: Shard
+    start: int = 0
+    stop: int | None = None
+    careful: bool = False
+    verdict: RowError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """All a worker needs to know of a job.
+
+    Attributes:
+        settings: storage options, resolver bounds, stages.
+        job: the job's id, for names.
+        engine, model, function, params, options: what to run; see `LoadContext`.
+        format, input_schema: how to read shards.
+        column_handling, allowed: how to resolve file columns.
+        parts: the folder for parts.
+        outputs: the agreed output columns, if they are known already.
+        record_errors: whether parts have an `_error` column.
+        error_budget: a worker that has seen more failed rows than this stops looking for more in a task.
+        max_batch_rows: the user's bound on one call, or None.
+        threads, gpus: of one worker.
+        preload: modules to import early.
+        sys_path: the client's module search path, so that its modules are found.
+    """
+
+    settings: Settings
+    job: str
+    engine: str
+    model: str
+    function: str
+    params: Mapping[str, Any]
+    options: Mapping[str, Any]
+    format: str
+    input_schema: pa.Schema
+    column_handling: Mapping[str, ColumnHandling]
+    allowed: tuple[str, ...]
+    parts: str
+    outputs: pa.Schema | None
+    record_errors: bool
+    error_budget: int | None = None
+    max_batch_rows: int | None = None
+    threads: int = 1
+    gpus: float = 0.0
+    preload: tuple[str, ...] = ()
+    sys_path: tuple[str, ...] = ()
+
+
+# Commands, from the runner to a worker
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Do these tasks, in order."""
+
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UseSchema:
+    """The output columns all workers agree on from now."""
+
+    outputs: pa.Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Finish nothing more; close the model and end."""
+
+
+Command = Assign | UseSchema | Stop
+
+
+# Events, from a worker to the runner
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model is loaded, after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The model starts on a task's rows."""
+
+    task: int
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A careful task is about to run these rows of its shard: [start, stop)."""
+
+    task: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """The output columns that the first batch gave; the worker waits for `UseSchema`."""
+
+    outputs: pa.Schema
+
+
+@dataclass(frozen=True, slots=True)
+class PartDone:
+    """Rows [start, start + rows) of a task's shard are done.
+
+    Attributes:
+        task: the task.
+        start: the first row, counted within the shard.
+        rows: how many.
+        file: the part's name in the parts folder; None when nothing was kept (no rows, or failed rows that are not to be
+            recorded).
+        bytes: its size.
+        digest: of the part's schema.
+        errors: rows that failed.
+        samples: some of them: place within the shard, and why.
+        metrics: sums that the engine reports.
+        last: whether the task ends here.
+    """
+
+    task: int
+    start: int
+    rows: int
+    file: str | None
+    bytes: int = 0
+    digest: str = ""
+    errors: int = 0
+    samples: tuple[tuple[int, RowError], ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    last: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """A task could not be done for a reason that is not a row's: storage, a full disk, a file that changed."""
+
+    task: int
+    type: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fatal:
+    """The worker cannot go on, nor could another: the model does not load."""
+
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The worker's process is gone. Said by the executor; nothing follows until the worker is restarted."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Text that the worker printed."""
+
+    text: str
+
+
+Event = Ready | Began | Announced | Proposed | PartDone | TaskFailed | Fatal | Died | Log

@@ -1,0 +1,110 @@
+"""The request of a job as it is recorded: everything that decides its result, and nothing secret."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from gristmill.spec.base import Spec
+from gristmill.spec.enums import SaveMode
+from gristmill.spec.input import ColumnHandling
+from gristmill.spec.job import JobSpec
+
+__all__ = ["InputSource", "JobRequest", "RunRequest"]
+
+
+class InputSource(Spec):
+    """Which rows a job runs over.
+
+    Attributes:
+        kind: what the user gave.
+        text: the location, the SQL, or a word for the frame's type; for people to read.
+        format: the format of the files, or of the snapshot.
+        content: what identifies the rows besides `text`: the digest of a frame's content.
+    """
+
+    kind: Literal["location", "query", "frame"]
+    text: str
+    format: Literal["parquet", "csv", "jsonl", "arrow"]
+    content: str = ""
+
+
+class JobRequest(Spec):
+    """What a job computes. Written once, before the job runs; two jobs with the same key and fingerprint are one job.
+
+    Attributes:
+        name: the job's name.
+        key: who asks, without the attempt: a DAG's task and run, an asset and its partition, or the job's name.
+        model: the model reference.
+        engine: the engine's name.
+        engine_options: its options.
+        function: the function to run.
+        params: its parameters, complete.
+        uses_gpu: whether the model can use a GPU.
+        preload: modules worth importing before workers start.
+        source: the input rows.
+        input_schema: the input's Arrow schema, as base64 of its IPC form.
+        outputs_schema: the output columns where they are known in advance, in the same form.
+        column_handling: file columns.
+        allowed: normal prefixes that rows may name files under, besides the settings' own.
+        location: the normal location of the output.
+        mode: what to do with files that are there.
+        staging: the normal location of this job's work in progress, under `<location>/_gristmill/`.
+        owner: who submitted it.
+        created: when, in seconds since the epoch.
+        shards: how many shards the plan has.
+        rows: how many rows, where the plan knows.
+        digests: digests of what the text above only points at (a pickled model).
+    """
+
+    name: str
+    key: str
+    model: str
+    engine: str
+    engine_options: dict[str, Any] = {}
+    function: str
+    params: dict[str, Any] = {}
+    uses_gpu: bool = True
+    preload: tuple[str, ...] = ()
+    source: InputSource
+    input_schema: str
+    outputs_schema: str | None = None
+    column_handling: dict[str, ColumnHandling] = {}
+    allowed: tuple[str, ...] = ()
+    location: str
+    mode: SaveMode
+    staging: str
+    owner: str
+    created: float
+    shards: int
+    rows: int | None = None
+    digests: dict[str, str] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of what decides the result: 16 hexadecimal digits."""
+        decisive = {
+            "model": self.digests.get("model") or self.model,
+            "engine": self.engine,
+            "engine_options": self.engine_options,
+            "function": self.function,
+            "params": self.params,
+            "source": self.source.model_dump(mode="json"),
+            "column_handling": {
+                name: spec.model_dump(mode="json") for name, spec in self.column_handling.items()
+            },
+            "location": self.location,
+        }
+        text = json.dumps(decisive, sort_keys=True, default=str)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+class RunRequest(Spec):
+    """How one run of a job is done: what a rerun may change without being another job.
+
+    Attributes:
+        job_spec: replicas, resources, error policy.
+        pool: the name of the pool.
+    """
+
+    job_spec: JobSpec
+    pool: str
