@@ -76,9 +76,13 @@ class BatchModel(Protocol):
         """
         ...
 
+    def take_metrics(self) -> Mapping[str, float]:
+        """Sums since they were last taken, such as tokens; a model that inherits from this one has none."""
+        return {}
+
     def close(self) -> None:
-        """Free what the model holds."""
-        ...
+        """Free what the model holds; a model that inherits from this one holds nothing."""
+        return
 
 
 class RowModel(Protocol):
@@ -96,9 +100,13 @@ class RowModel(Protocol):
         """The output columns of one row. Raises whatever goes wrong with it."""
         ...
 
+    def take_metrics(self) -> Mapping[str, float]:
+        """Sums since they were last taken, such as tokens; a model that inherits from this one has none."""
+        return {}
+
     def close(self) -> None:
-        """Free what the model holds."""
-        ...
+        """Free what the model holds; a model that inherits from this one holds nothing."""
+        return
 
 
 LoadedModel = BatchModel | RowModel
@@ -109,6 +117,8 @@ class Engine(Protocol):
     """A kind of engine."""
 
     name: str
+
+    option_names: frozenset[str]
 
     def handles(self, model: str) -> bool:
         """Whether a model reference is one this engine runs unless the user names an engine."""

@@ -12,7 +12,7 @@ from gristmill.spec.input import ColumnHandling
 from gristmill.spec.row_error import RowError
 
 __all__ = [
-    "Announced", "Assign", "Began", "Command", "Died", "Event", "Fatal", "Log", "PartDone", "Proposed", "Ready", "Stop",
+    "Advanced", "Announced", "Assign", "Began", "Command", "Died", "Event", "Fatal", "Log", "PartDone", "Proposed", "Ready", "Stop",
     "Task", "TaskFailed", "UseSchema", "WorkerSpec",
 ]  # fmt: skip
 
@@ -169,6 +169,15 @@ class PartDone:
 
 
 @dataclass(frozen=True, slots=True)
+class Advanced:
+    """A task has so many rows behind it, of which so many failed; told now and then, for the progress bar."""
+
+    task: int
+    rows: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFailed:
     """A task could not be done for a reason that is not a row's: storage, a full disk, a file that changed."""
 
@@ -200,4 +209,4 @@ class Log:
     text: str
 
 
-Event = Ready | Began | Announced | Proposed | PartDone | TaskFailed | Fatal | Died | Log
+Event = Advanced | Ready | Began | Announced | Proposed | PartDone | TaskFailed | Fatal | Died | Log

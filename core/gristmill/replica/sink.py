@@ -1,0 +1,176 @@
+"""The last stage of a worker: results become parts, and the runner is told."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import pyarrow as pa
+
+from gristmill.errors import ConflictError, OutputError, SpecError
+from gristmill.outputs.part import PartWriter, error_array, output_schema, schema_digest
+from gristmill.replica.agreement import Agreement
+from gristmill.replica.inference import Result
+from gristmill.replica.messages import Advanced, Event, PartDone, Task, TaskFailed
+from gristmill.replica.stream import TaskEnd, TaskStart
+from gristmill.spec.row_error import RowError
+from gristmill.storage.location import join
+from gristmill.storage.storage import Storage
+
+__all__ = ["Sink"]
+
+_ROLL_ROWS = 4_000_000
+_ROLL_BYTES = 512 * 1024**2
+_SAMPLES = 100
+_ADVANCE_SECONDS = 1.0
+
+
+class _Part:
+    """A part being written, and what is known of its rows."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.rows = 0
+        self.errors = 0
+        self.samples: list[tuple[int, RowError]] = []
+        self.outputs: pa.Schema | None = None
+        self.file: str | None = None
+        self.writer: PartWriter | None = None
+        self.bytes = 0
+
+
+class Sink:
+    """Writes the results of tasks, in order, as parts.
+
+    A task ends as one part, or as several: a long task is cut every few million rows or half a GiB, so that a resume
+    finds them; and a part ends where the types of the outputs become better known.
+
+    Args:
+        storage: where parts go.
+        parts: the folder.
+        input_schema: the pass-through columns.
+        agreement: the output columns.
+        record_errors: keep failed rows, with an `_error` column; otherwise a part with failed rows is not kept.
+        send: tells the runner.
+        metrics: sums that the engine reports since they were last asked for.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        parts: str,
+        input_schema: pa.Schema,
+        agreement: Agreement,
+        record_errors: bool,
+        send: Callable[[Event], None],
+        metrics: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._storage = storage
+        self._folder = parts
+        self._input_schema = input_schema
+        self._agreement = agreement
+        self._record_errors = record_errors
+        self._send = send
+        self._metrics = metrics
+        self._told = time.monotonic()
+
+    def run(self, items: Iterable[TaskStart | Result | TaskEnd]) -> None:
+        """Consume everything; failures to write are told as `TaskFailed`, one task at a time."""
+        task: Task | None = None
+        part = _Part(0)
+        failure: Exception | None = None
+        rows = errors = 0
+        for item in items:
+            if isinstance(item, TaskStart):
+                task, part, failure, rows, errors = item.task, _Part(item.task.start), None, 0, 0
+                continue
+            assert task is not None
+            failed_before = part.errors
+            try:
+                if failure is None and isinstance(item, Result):
+                    part = self._take(task, part, item)
+                elif failure is None and isinstance(item, TaskEnd) and item.error is None:
+                    self._finish(task, part, last=True)
+            except Exception as error:  # noqa: BLE001 - whatever writing raises is told, and the task given back
+                failure = error
+            if isinstance(item, Result):
+                rows += item.rows.num_rows
+                errors += part.errors - failed_before if part.errors >= failed_before else part.errors
+                self._advance(task, rows, errors)
+            else:
+                problem = failure or item.error
+                if problem is not None:
+                    self._abandon(part)
+                    self._send(_failure(task, problem))
+
+    def _take(self, task: Task, part: _Part, result: Result) -> _Part:
+        outputs = self._outputs_of(part, result)
+        changed = part.rows > 0 and outputs is not None and not _same(outputs, part.outputs)
+        if changed or part.rows >= _ROLL_ROWS or part.bytes >= _ROLL_BYTES:
+            self._finish(task, part, last=False)
+            part = _Part(result.start)
+        if part.rows == 0:
+            part.outputs = outputs
+        self._write(part, result)
+        part.rows += result.rows.num_rows
+        part.bytes += result.rows.nbytes
+        part.errors += len(result.errors)
+        for index, error in list(result.errors.items())[: _SAMPLES - len(part.samples)]:
+            part.samples.append((result.start + index, error))
+        if part.errors and not self._record_errors:
+            self._abandon(part)
+        return part
+
+    def _outputs_of(self, part: _Part, result: Result) -> pa.Schema | None:
+        if result.outputs is not None:
+            return result.outputs.schema
+        return self._agreement.schema if part.outputs is None else part.outputs
+
+    def _write(self, part: _Part, result: Result) -> None:
+        if result.cut or (not self._record_errors and (part.errors or result.errors)):
+            return
+        if part.writer is None:
+            known = pa.schema([]) if part.outputs is None else part.outputs
+            schema = output_schema(self._input_schema, known, record_errors=self._record_errors)
+            part.file = f"{secrets.token_hex(8)}.parquet"
+            part.writer = PartWriter(self._storage, join(self._folder, part.file), schema)
+        columns = list(result.rows.columns)
+        if result.outputs is not None:
+            columns += result.outputs.columns
+        elif part.outputs is not None:
+            columns += [pa.nulls(result.rows.num_rows, field.type) for field in part.outputs]
+        if self._record_errors:
+            columns.append(error_array(result.rows.num_rows, result.errors))
+        part.writer.write(pa.RecordBatch.from_arrays(columns, schema=part.writer.schema))
+
+    def _finish(self, task: Task, part: _Part, *, last: bool) -> None:
+        size, digest = 0, ""
+        if part.writer is not None:
+            written = part.writer.close()
+            size, digest = written.bytes, schema_digest(part.writer.schema)
+        self._send(
+            PartDone(
+                task.id, part.start, part.rows, part.file if part.writer is not None else None, size, digest,
+                part.errors, tuple(part.samples), dict(self._metrics()), last,
+            )
+        )  # fmt: skip
+
+    def _abandon(self, part: _Part) -> None:
+        if part.writer is not None:
+            part.writer.abort()
+            part.writer = None
+
+    def _advance(self, task: Task, rows: int, errors: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= _ADVANCE_SECONDS:
+            self._told = now
+            self._send(Advanced(task.id, rows, errors))
+
+
+def _same(one: pa.Schema, other: pa.Schema | None) -> bool:
+    return other is not None and one.equals(other)
+
+
+def _failure(task: Task, error: Exception) -> TaskFailed:
+    retryable = not isinstance(error, SpecError | ConflictError | OutputError | PermissionError)
+    return TaskFailed(task.id, type(error).__name__, str(error) or repr(error), retryable)
