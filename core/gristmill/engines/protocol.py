@@ -6,8 +6,8 @@ questions about a model before the job runs. What it loads runs the model, in on
 - a `BatchModel` takes a record batch and returns one with as many rows;
 - a `RowModel` takes one row and answers when it is done; the replica keeps a window of rows in flight.
 
-Neither knows of jobs, shards, files or errors of other rows. An engine never catches a row's failure: it raises, and the
-replica finds the row.
+Neither knows of jobs, shards, files or errors of other rows. An engine never catches a row's failure: it raises, and
+the replica finds the row.
 """
 
 from collections.abc import Mapping
@@ -114,10 +114,14 @@ LoadedModel = BatchModel | RowModel
 
 
 class Engine(Protocol):
-    """A kind of engine."""
+    """A kind of engine.
+
+    Attributes:
+        name: what users write in `inference_engine_options["engine"]`.
+        option_names: the keys of `inference_engine_options` that it knows, besides `engine`; others are refused.
+    """
 
     name: str
-
     option_names: frozenset[str]
 
     def handles(self, model: str) -> bool:

@@ -1,0 +1,157 @@
+"""An engine that gives each row back: for tests and dry runs."""
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo, RowModel
+from gristmill.errors import ModelError
+from gristmill.models.columns import match_columns
+from gristmill.models.reference import parse_reference
+from gristmill.models.signature import Feature, Signature
+from gristmill.models.types import arrow_type
+from gristmill.storage.storage import Storage
+
+__all__ = ["EchoEngine"]
+
+_OUTPUT = "echo"
+_FUNCTION = "echo"
+
+
+class EchoEngine:
+    """Returns a column `echo`: each row as JSON text, or the value of one column.
+
+    `echo:` runs batches, `echo:row` rows.
+
+    Options:
+        column: return this column's value instead of the whole row.
+        output_type: the type of `echo`, such as `"int64"`; a value that does not fit it fails.
+        window: rows in flight of `echo:row` (64).
+
+    Test aids, which make it misbehave in ways that tests can count on; values are those of `column`, compared as text:
+        delay: seconds that each call takes (each batch, or each row of `echo:row`).
+        fail_on: a value, or a list of them, that raises a ValueError.
+        kill_on: a value, or a list of them, that ends the process with SIGKILL.
+        log: a folder; each call first appends one line per row to a file there: the row as it would be echoed as text.
+
+    Example:
+        >>> EchoEngine().handles("echo:row")
+        True
+    """
+
+    name = "echo"
+    option_names = frozenset({"column", "delay", "fail_on", "kill_on", "log", "output_type", "window"})
+
+    def handles(self, model: str) -> bool:
+        """Whether the reference begins with `echo:`."""
+        return parse_reference(model).scheme == "echo"
+
+    def describe(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:  # noqa: ARG002
+        """One function, `echo`."""
+        reference = parse_reference(model)
+        if reference.scheme != "echo" or reference.target not in ("", "batch", "row"):
+            raise ModelError(f"model {model!r}: the engine echo runs 'echo:' and 'echo:row'")
+        column = options.get("column")
+        if column is None and (options.get("fail_on") is not None or options.get("kill_on") is not None):
+            raise ModelError(
+                "inference_engine_options: fail_on and kill_on are values of a column: name it in 'column'"
+            )
+        inputs = None if column is None else (Feature(str(column), pa.null()),)
+        outputs = (Feature(_OUTPUT, _declared(options) or (pa.string() if column is None else pa.null())),)
+        return ModelInfo({_FUNCTION: Signature(inputs, outputs)}, _FUNCTION)
+
+    def load(self, context: LoadContext) -> BatchModel | RowModel:
+        """The model of the kind that the reference names."""
+        rows = parse_reference(context.model).target == "row"
+        return _EchoRows(_Echo(context)) if rows else _EchoBatches(_Echo(context))
+
+
+def _declared(options: Mapping[str, Any]) -> pa.DataType | None:
+    written = options.get("output_type")
+    return None if written is None else arrow_type(written, what="inference_engine_options.output_type")
+
+
+def _values(option: Any) -> frozenset[str]:
+    if option is None:
+        return frozenset()
+    return frozenset(map(str, option if isinstance(option, list | tuple | set) else [option]))
+
+
+def _plain(value: Any) -> str:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+class _Echo:
+    """What the two kinds share: the value of a row, and the misbehaviour."""
+
+    def __init__(self, context: LoadContext) -> None:
+        options, schema = context.options, context.input_schema
+        column = options.get("column")
+        self.column = None if column is None else schema.names[match_columns([str(column)], schema)[0]]
+        kind = pa.string() if self.column is None else schema.field(self.column).type
+        self.schema = pa.schema([(_OUTPUT, _declared(options) or kind)])
+        self.delay = float(options.get("delay") or 0)
+        self.window = int(options.get("window") or 64)
+        self._fail_on, self._kill_on = _values(options.get("fail_on")), _values(options.get("kill_on"))
+        self._log = None if options.get("log") is None else Path(options["log"])
+
+    def value(self, row: Mapping[str, Any]) -> Any:
+        return json.dumps(dict(row), default=_plain, ensure_ascii=False) if self.column is None else row[self.column]
+
+    def note(self, values: list[Any]) -> None:
+        """Write the calls down, then die where a row says so: a row that kills counts as called."""
+        if self._log is not None:
+            self._log.mkdir(parents=True, exist_ok=True)
+            with (self._log / f"{os.getpid()}-{threading.get_ident()}.log").open("a", encoding="utf-8") as file:
+                file.write("".join(f"{_plain(value)}\n" for value in values))
+        if self._kill_on and any(str(value) in self._kill_on for value in values):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def check(self, values: list[Any]) -> None:
+        """Fail where a row says so."""
+        for value in values if self._fail_on else ():
+            if str(value) in self._fail_on:
+                raise ValueError(f"fail_on: {value!r}")
+
+
+class _EchoBatches(BatchModel):
+    def __init__(self, echo: _Echo) -> None:
+        self._echo = echo
+
+    def infer(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        echo = self._echo
+        if echo.column is None:
+            values = [echo.value(row) for row in batch.to_pylist()]
+            array = pa.array(values, pa.string())
+        else:
+            array = batch.column(batch.schema.names.index(echo.column))
+            values = array.to_pylist()
+        echo.note(values)
+        if echo.delay:
+            time.sleep(echo.delay)
+        echo.check(values)
+        return pa.RecordBatch.from_arrays([array.cast(echo.schema.field(0).type)], schema=echo.schema)
+
+
+class _EchoRows(RowModel):
+    def __init__(self, echo: _Echo) -> None:
+        self._echo = echo
+        self.window = echo.window
+        self.output_schema = echo.schema
+
+    async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        value = self._echo.value(row)
+        self._echo.note([value])
+        if self._echo.delay:
+            await asyncio.sleep(self._echo.delay)
+        self._echo.check([value])
+        return {_OUTPUT: value}

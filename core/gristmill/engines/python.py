@@ -1,0 +1,74 @@
+"""The engine of Python models: estimators, custom models, functions over frames, transformers pipelines."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gristmill.engines.custom import FrameModel, describe_custom, describe_function
+from gristmill.engines.estimator import EstimatorModel, describe_estimator
+from gristmill.engines.pipeline import PipelineModel, describe_hf, describe_pipeline, load_pipeline
+from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo
+from gristmill.errors import ModelError
+from gristmill.models.objects import instance_of, load_object, object_kind
+from gristmill.models.reference import ModelReference, parse_reference
+from gristmill.storage.storage import Storage
+
+__all__ = ["PythonEngine"]
+
+
+class PythonEngine:
+    """Runs `python:`, `pickle:` and `hf:` models in the worker's own process.
+
+    Options:
+        task: the task of a transformers model, where its config does not tell.
+        column: the column that a pipeline runs on, where several could be it.
+        batch_size: rows of one forward pass of a pipeline.
+    """
+
+    name = "python_generic"
+    option_names = frozenset({"batch_size", "column", "task"})
+
+    def handles(self, model: str) -> bool:
+        """Whether the reference is one of this engine's schemes."""
+        return parse_reference(model).scheme in ("python", "pickle", "hf")
+
+    def describe(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
+        """The model's functions: a class is not built and a transformers model not loaded for it."""
+        reference = _reference(model)
+        if reference.scheme == "hf":
+            return describe_hf(reference.target, options)
+        found = load_object(reference.scheme, reference.target, storage)
+        kind = _kind(found, model)
+        if kind == "custom":
+            return describe_custom(found)
+        if kind == "function":
+            return describe_function(found)
+        return describe_estimator(found) if kind == "estimator" else describe_pipeline(found)
+
+    def load(self, context: LoadContext) -> BatchModel:
+        """The model, built or unpickled, with its weights."""
+        reference = _reference(context.model)
+        if reference.scheme == "hf":
+            return load_pipeline(reference.target, context)
+        found = load_object(reference.scheme, reference.target, context.storage)
+        kind = _kind(found, context.model)
+        if kind == "custom":
+            return FrameModel(getattr(instance_of(found), context.function), context)
+        if kind == "function":
+            return FrameModel(found, context)
+        return EstimatorModel(found, context) if kind == "estimator" else PipelineModel(found, context)
+
+
+def _reference(model: str) -> ModelReference:
+    reference = parse_reference(model)
+    if reference.scheme not in ("python", "pickle", "hf"):
+        raise ModelError(
+            f"model {model!r}: the engine python_generic runs python:, pickle: and hf: models, not {reference.scheme}:"
+        )
+    return reference
+
+
+def _kind(found: Any, model: str) -> str:
+    try:
+        return object_kind(found)
+    except ModelError as error:
+        raise ModelError(f"model {model!r}: {error}") from error

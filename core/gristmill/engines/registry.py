@@ -1,0 +1,92 @@
+"""Finding the engine for a model, among those that are installed."""
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from gristmill.engines.protocol import Engine
+from gristmill.errors import GristmillError, ModelError, SpecError
+from gristmill.spec.engine import ENGINE_GROUP, EngineOptions
+
+__all__ = ["engine_for", "load_engine", "installed_engines"]
+
+_PROTOCOL = ("name", "option_names", "handles", "describe", "load")
+
+
+def installed_engines() -> dict[str, EntryPoint]:
+    """The entry points of the group `gristmill.engines` by name, Gristmill's own before those of others."""
+
+    def ours_first(entry: EntryPoint) -> tuple[bool, str]:
+        return (entry.dist is None or entry.dist.name != "gristmill", entry.name)
+
+    found: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=ENGINE_GROUP), key=ours_first):
+        found.setdefault(entry.name.lower(), entry)
+    return found
+
+
+def load_engine(name: str) -> Engine:
+    """The engine of a name.
+
+    Raises:
+        ModelError: it is not installed, or cannot be loaded; names it.
+    """
+    installed = installed_engines()
+    entry = installed.get(name.strip().lower())
+    if entry is None:
+        raise ModelError(
+            f"inference_engine_options.engine: {name!r} is not installed here; install what brings it "
+            f"(an entry point of the group {ENGINE_GROUP!r}), or choose one of: {', '.join(installed) or 'none'}"
+        )
+    return _load(entry)
+
+
+def _load(entry: EntryPoint) -> Engine:
+    where = f"the engine {entry.name!r} ({entry.value}{f' of {entry.dist.name}' if entry.dist else ''})"
+    try:
+        engine: Any = entry.load()()
+    except GristmillError:
+        raise
+    except Exception as error:  # whatever someone else's module raises
+        raise ModelError(
+            f"{where} cannot be loaded: {type(error).__name__}: {error}; repair or uninstall it"
+        ) from error
+    missing = [name for name in _PROTOCOL if not hasattr(engine, name)]
+    if missing:
+        raise ModelError(f"{where} is no engine: it has no {', '.join(missing)}; see gristmill.engines.protocol.Engine")
+    return engine  # type: ignore[no-any-return]
+
+
+def engine_for(model: str, options: EngineOptions) -> Engine:
+    """The engine that runs a model: the one that the options name, else the first that handles it.
+
+    Args:
+        model: a model reference.
+        options: the job's engine options.
+
+    Raises:
+        ModelError: no engine handles the model, or the one named is not installed or broken.
+        SpecError: the options hold one that the engine does not know.
+
+    Example:
+        >>> engine_for("echo:", EngineOptions()).name
+        'echo'
+    """
+    engine = load_engine(options.engine) if options.engine is not None else _handling(model)
+    for name in options.for_engine():
+        if name not in engine.option_names:
+            known = ", ".join(sorted(engine.option_names)) or "none"
+            raise SpecError(
+                f"inference_engine_options.{name}: the engine {engine.name} does not know it; it knows: {known}"
+            )
+    return engine
+
+
+def _handling(model: str) -> Engine:
+    installed = installed_engines()
+    for entry in installed.values():
+        engine = _load(entry)
+        if engine.handles(model):
+            return engine
+    raise ModelError(
+        f"model {model!r} is not one that an installed engine runs ({', '.join(installed) or 'none'} are installed)"
+    )

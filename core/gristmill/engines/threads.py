@@ -1,0 +1,34 @@
+"""Keeping numerical libraries to the threads a worker was given."""
+
+import threading
+from typing import Any
+
+__all__ = ["ThreadLimit"]
+
+
+class ThreadLimit:
+    """Limits BLAS and OpenMP in the thread that calls it; OpenMP remembers its limit per thread.
+
+    Args:
+        threads: how many threads each library may use.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._applied: set[int] = set()
+        self._controller: Any = None
+
+    def apply(self) -> None:
+        """Limit the calling thread; cheap after the first time."""
+        current = threading.get_ident()
+        if current in self._applied:
+            return
+        try:
+            from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+        except ImportError:  # comes with scikit-learn; without it the environment's limits hold
+            self._applied.add(current)
+            return
+        if self._controller is None:
+            self._controller = ThreadpoolController()
+        self._controller.limit(limits=self._threads)
+        self._applied.add(current)
