@@ -47,7 +47,7 @@ class PoolSettings(Spec):
 
     kind: Literal["inline", "local", "ray"]
     address: str | None = None
-    runtime_env: dict[str, Any] = {}
+    runtime_env: dict[str, Any] = Field(default={}, repr=False)
     placement_timeout: PositiveFloat = 300.0
     init: dict[str, Any] = {}
 
@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     home: str = Field(default_factory=_default_home)
     stages: dict[str, str] = {}
     allowed: tuple[str, ...] = ()
-    storage_options: dict[str, dict[str, Any]] = {}
+    storage_options: dict[str, dict[str, Any]] = Field(default={}, repr=False)
     pools: dict[str, PoolSettings] = {}
     default_pool: str = "local"
     resolver: ResolverSettings = ResolverSettings()

@@ -17,7 +17,11 @@ def spec_error(owner: str, error: ValidationError) -> SpecError:
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             message = "is not a field of it"
-        given = "" if problem["type"] == "missing" or not field else f" (given: {problem['input']!r})"
+        # A mapping may hold credentials (storage options, a runtime environment), and so may all that stands in one.
+        secret = (
+            isinstance(problem["input"], dict) or "storage_options" in problem["loc"] or "runtime_env" in problem["loc"]
+        )
+        given = "" if problem["type"] == "missing" or not field or secret else f" (given: {problem['input']!r})"
         lines.append(f"{owner}{'.' if field else ''}{field}: {message}{given}")
     return SpecError("; ".join(lines))
 
@@ -25,9 +29,7 @@ def spec_error(owner: str, error: ValidationError) -> SpecError:
 class Spec(BaseModel):
     """Base of the specs: immutable, strict about field names, raising `SpecError` instead of pydantic's own error."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, arbitrary_types_allowed=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, arbitrary_types_allowed=False)
 
     def __init__(self, /, **data: Any) -> None:
         try:

@@ -42,6 +42,8 @@ class InputSpec(Spec):
         params: values for the parameters of the model's signature; names in any case.
         column_handling: file columns by name (in any case) and how their content is given to the model.
         partition_column: the column that partitions the input, for methods that take partitions.
+        allowed_locations: prefixes that this job's rows may name files under, besides the stages and the settings'
+            `allowed`: stages, absolute paths or URLs.
 
     Example:
         >>> spec = InputSpec(column_handling={"image": {"input_format": "full_stage_path", "convert_to": "raw_bytes"}})
@@ -52,3 +54,4 @@ class InputSpec(Spec):
     params: dict[str, Any] | None = None
     column_handling: dict[str, ColumnHandling] | None = None
     partition_column: str | None = None
+    allowed_locations: tuple[str, ...] = ()
