@@ -1,0 +1,148 @@
+"""Every contestant over one workload: repetitions interleaved, outputs checked against each other, medians."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.harness.memory import adopt_orphans, descendants
+from benchmarks.harness.process import ROOT, Outcome, Process
+from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads.workload import BUCKET, FileWorkload, Workload
+
+__all__ = ["Result", "compare"]
+
+
+@dataclass
+class Result:
+    """A contestant's runs.
+
+    Attributes:
+        seconds: the median of whole walls.
+        runs: all whole walls.
+        rate: the median of steady rates, rows a second.
+        peak_tree: the largest sum of resident memory at one moment, bytes.
+        peak_process: the largest process, bytes.
+        processes: how many processes there were at most.
+        error: why there is no result.
+    """
+
+    seconds: float | None = None
+    runs: list[float] = field(default_factory=list)
+    rate: float | None = None
+    peak_tree: int = 0
+    peak_process: int = 0
+    processes: int = 0
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For the report's last line, without what is not there."""
+        rounded = {"seconds": 3, "rate": 1}
+        return {
+            key: round(value, rounded[key]) if key in rounded else value
+            for key, value in asdict(self).items()
+            if value is not None
+        }
+
+
+def compare(
+    workload_name: str, contestants: Sequence[str], *, rows: int | None, repeat: int, limit: float
+) -> dict[str, Result]:
+    """Run the contestants `repeat` times in turn, and print each run.
+
+    Args:
+        workload_name: a key of `WORKLOADS`.
+        contestants: keys of `CONTESTANTS`.
+        rows: rows of the input; None for the workload's full size.
+        repeat: how many times.
+        limit: seconds one run may take.
+    """
+    workload = WORKLOADS[workload_name]
+    rows = workload.rows if rows is None else rows
+    dataset = workload.prepare(rows)
+    adopt_orphans()
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in contestants}
+    print(f"{workload_name}: {rows:,} rows, {repeat} of each", flush=True)
+    with _environment(workload) as environment, tempfile.TemporaryDirectory(prefix="gristmill-bench-") as scratch:
+        _warm(workload, dataset.inputs, rows)
+        besides = frozenset(descendants(os.getpid()))
+        process = Process(Path(scratch) / "run", environment, besides, limit)
+        for _ in range(repeat):
+            for name in contestants:
+                outcome = process.run(name, workload_name, dataset)
+                outcomes[name].append(outcome)
+                print(_line(name, outcome), flush=True)
+    _agree(outcomes)
+    return {name: _result(runs) for name, runs in outcomes.items()}
+
+
+@contextmanager
+def _environment(workload: Workload) -> Iterator[dict[str, str]]:
+    """The variables contestants get, with an object server behind them where the workload needs one."""
+    if not isinstance(workload, FileWorkload) or workload.location is None:
+        yield {}
+        return
+    prefix = workload.location.removeprefix(f"s3://{BUCKET}/")
+    command = [sys.executable, "-m", "benchmarks.s3_server", BUCKET, prefix, str(workload.files)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().strip()
+        try:
+            yield {
+                "AWS_ENDPOINT_URL": address,
+                "AWS_ACCESS_KEY_ID": "bench",
+                "AWS_SECRET_ACCESS_KEY": "bench",
+                "AWS_REGION": "us-east-1",
+                "AWS_DEFAULT_REGION": "us-east-1",
+                "AWS_EC2_METADATA_DISABLED": "true",
+            }
+        finally:
+            server.terminate()
+
+
+def _warm(workload: Workload, inputs: Path, rows: int) -> None:
+    """Read everything once, so that the first contestant does not pay for the disk."""
+    paths = list(inputs.iterdir())
+    if isinstance(workload, FileWorkload) and workload.location is None:
+        paths += [workload.files / workload.file_name(number) for number in range(rows)]
+    for path in paths:
+        with path.open("rb", buffering=0) as file:
+            while file.read(1 << 22):
+                pass
+
+
+def _agree(outcomes: dict[str, list[Outcome]]) -> None:
+    """Mark runs whose predictions are not those of the first run that has some."""
+    runs = [run for runs in outcomes.values() for run in runs]
+    right = next((run.checksum for run in runs if run.checksum), None)
+    for run in runs:
+        if run.checksum not in (None, right):
+            run.error = f"its predictions are not the first contestant's: {run.checksum}, not {right}"
+
+
+def _result(runs: list[Outcome]) -> Result:
+    error = next((run.error for run in runs if run.error), None)
+    if error:
+        return Result(error=error)
+    rates = [run.steady for run in runs if run.steady]
+    return Result(
+        seconds=median(run.seconds for run in runs),
+        runs=[round(run.seconds, 3) for run in runs],
+        rate=median(rates) if rates else None,
+        peak_tree=max(run.peak.tree for run in runs),
+        peak_process=max(run.peak.process for run in runs),
+        processes=max(run.peak.processes for run in runs),
+    )
+
+
+def _line(name: str, outcome: Outcome) -> str:
+    if outcome.error:
+        return f"  {name:15} failed after {outcome.seconds:.2f} s: {outcome.error}"
+    rate = f"{outcome.steady:,.0f} rows/s" if outcome.steady else "-"
+    return f"  {name:15} {outcome.seconds:8.2f} s {rate:>20} {outcome.peak.tree / 1e6:8,.0f} MB"

@@ -1,0 +1,140 @@
+"""One run of one contestant: a fresh interpreter, from its start to its exit."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.harness.memory import Peak, TreeSampler, descendants
+from benchmarks.harness.steady import FIRST_CALLS, Steady
+from benchmarks.harness.verify import WrongOutputError, checksum
+from benchmarks.workloads.workload import Dataset
+
+__all__ = ["Outcome", "Process"]
+
+ROOT = Path(__file__).resolve().parents[2]
+QUIET = {
+    "DAFT_ANALYTICS_ENABLED": "0",
+    "DAFT_PROGRESS_BAR": "0",
+    "DO_NOT_TRACK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "SCARF_NO_ANALYTICS": "1",
+}
+
+
+@dataclass
+class Outcome:
+    """One run.
+
+    Attributes:
+        seconds: from the start of the process to its exit.
+        steady: rows a second while rows flowed, or None.
+        peak: resident memory.
+        checksum: of the predictions.
+        error: why there is no result.
+    """
+
+    seconds: float = 0.0
+    steady: float | None = None
+    peak: Peak = field(default_factory=Peak)
+    checksum: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Process:
+    """How contestants are run.
+
+    Attributes:
+        scratch: a folder that is emptied before each run.
+        environment: variables besides this process' own.
+        besides: processes whose memory does not count.
+        limit: seconds after which a contestant is ended.
+    """
+
+    scratch: Path
+    environment: dict[str, str]
+    besides: frozenset[int]
+    limit: float
+
+    def run(self, contestant: str, workload: str, dataset: Dataset) -> Outcome:
+        """Run a contestant once, and look at what it wrote."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        for name in ("calls", "home"):
+            (self.scratch / name).mkdir(parents=True)
+        os.sync()
+        output, report, log = (self.scratch / name for name in ("output", "report.json", "log.txt"))
+        arguments = {
+            "workload": workload, "rows": dataset.rows, "output": str(output), "report": str(report),
+        }  # fmt: skip
+        outcome = Outcome()
+        with log.open("wb") as stream:
+            sampler = TreeSampler(self.besides)
+            sampler.start()
+            start = time.monotonic()
+            child = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.contestants", contestant, json.dumps(arguments)],
+                cwd=ROOT, env=self._environment(), stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+            timer = threading.Timer(self.limit, child.kill)  # `wait` with a time-out would poll, 50 ms apart
+            timer.start()
+            code = child.wait()
+            outcome.seconds = time.monotonic() - start
+            timer.cancel()
+            outcome.peak = sampler.stop()
+            self._end_leftovers()
+        if code != 0:
+            lines = log.read_text(errors="replace").strip().splitlines()
+            outcome.error = "\n".join(lines[-12:]) or f"exit code {code}"
+            return outcome
+        try:
+            outcome.checksum = checksum(output, dataset)
+        except WrongOutputError as error:
+            outcome.error = str(error)
+        outcome.steady = Steady.read(report).rate
+        return outcome
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            **QUIET,
+            **self.environment,
+            "PYTHONPATH": str(ROOT),
+            "GRISTMILL_HOME": str(self.scratch / "home"),
+            FIRST_CALLS: str(self.scratch / "calls"),
+        }
+
+    def _end_leftovers(self) -> None:
+        """Give what a contestant left ten seconds to end by itself, then end it."""
+        deadline = time.monotonic() + 10
+        while left := descendants(os.getpid(), self.besides):
+            for pid in left:
+                if time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+            self._reap()
+            time.sleep(0.05)
+        self._reap()
+
+    def _reap(self) -> None:
+        """Take the exit codes of adopted processes."""
+        for pid in self.orphans():
+            os.waitpid(pid, os.WNOHANG)
+
+    def orphans(self) -> list[int]:
+        """Ended children that nobody waited for."""
+        ended = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) not in self.besides:
+                try:
+                    state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                except OSError:
+                    continue
+                if state == "Z" and int(parent) == os.getpid():
+                    ended.append(int(entry.name))
+        return ended

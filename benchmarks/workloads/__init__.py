@@ -1,0 +1,16 @@
+"""The workloads by name."""
+
+from benchmarks.workloads.large import Large
+from benchmarks.workloads.media import Media, MediaS3
+from benchmarks.workloads.tables import Heavy, Tables
+from benchmarks.workloads.workload import Workload
+
+__all__ = ["WORKLOADS"]
+
+WORKLOADS: dict[str, Workload] = {
+    "heavy": Heavy(),
+    "large": Large(),
+    "media": Media(),
+    "media_s3": MediaS3(),
+    "tables": Tables(),
+}

@@ -1,0 +1,132 @@
+"""What a workload is: deterministic data, a model, and the right answer's shape. Light to import."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["DATA", "Dataset", "FileWorkload", "TableWorkload", "Workload"]
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+BUCKET = "bench"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The input of one run.
+
+    Attributes:
+        rows: how many rows `inputs` holds.
+        inputs: a folder of Parquet files; every row has an `id`, 0 to rows - 1, in order.
+        columns: the names of the input columns.
+    """
+
+    rows: int
+    inputs: Path
+    columns: tuple[str, ...]
+
+
+class Workload:
+    """Some data and a model.
+
+    Attributes:
+        name: the workload's name, also of its folder under `benchmarks/data`.
+        rows: rows at full size.
+        batch_rows: a good number of rows of one call of the model.
+    """
+
+    name: str
+    rows: int
+    batch_rows: int
+
+    @property
+    def folder(self) -> Path:
+        """Where data and model are kept."""
+        return DATA / self.name
+
+    @property
+    def reference(self) -> str:
+        """The model as a reference that Gristmill takes."""
+        raise NotImplementedError
+
+    def prepare(self, rows: int) -> Dataset:
+        """Write data and model, unless they are there already."""
+        raise NotImplementedError
+
+    def dataset(self, rows: int) -> Dataset:
+        """The data that `prepare` wrote."""
+        raise NotImplementedError
+
+
+class TableWorkload(Workload):
+    """Rows of doubles, all columns out again with a prediction."""
+
+    features: tuple[str, ...] = tuple(f"f{number}" for number in range(8))
+
+    @property
+    def reference(self) -> str:
+        """A saved estimator."""
+        return str(self.folder / "model.joblib")
+
+    def load(self) -> Any:
+        """The estimator, fit to be given arrays: it no longer expects the names it was fitted with."""
+        import joblib
+
+        estimator = joblib.load(self.folder / "model.joblib")
+        vars(estimator).pop("feature_names_in_", None)
+        return estimator
+
+    def dataset(self, rows: int) -> Dataset:
+        """The tables, with an `id` first."""
+        return Dataset(rows, DATA / "tables" / str(rows), ("id", *self.features))
+
+
+class FileWorkload(Workload):
+    """Files named by a listing; the column `image` holds their paths.
+
+    Attributes:
+        location: None for local files, else the S3 protocol, through the server of `benchmarks.s3_server`.
+        batch_bytes: about how much one batch of contents holds.
+    """
+
+    location: str | None = None
+
+    def predict(self) -> Any:
+        """A function from a list of contents to a list or array of predictions."""
+        raise NotImplementedError
+
+    def file_name(self, number: int) -> str:
+        """The name of file `number`."""
+        raise NotImplementedError
+
+    @property
+    def files(self) -> Path:
+        """The folder of the files."""
+        return self.folder / "files"
+
+    @property
+    def prefix(self) -> str:
+        """The location rows name files under, with a slash at the end."""
+        return f"{self.location or self.files}/"
+
+    def dataset(self, rows: int) -> Dataset:
+        """The listing."""
+        kind = "local" if self.location is None else "s3"
+        return Dataset(rows, self.folder / f"listing-{kind}-{rows}", ("id", "image"))
+
+    def write_listing(self, rows: int) -> Dataset:
+        """Write the listing: eight Parquet files, so that everybody can split it."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        dataset = self.dataset(rows)
+        if dataset.inputs.is_dir():
+            return dataset
+        partial = dataset.inputs.with_suffix(".partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        step = -(-rows // 8)
+        for part, start in enumerate(range(0, rows, step)):
+            ids = range(start, min(start + step, rows))
+            paths = [f"{self.prefix}{self.file_name(number)}" for number in ids]
+            pq.write_table(pa.table({"id": pa.array(ids, pa.int64()), "image": paths}), partial / f"{part:03}.parquet")
+        partial.rename(dataset.inputs)
+        return dataset
