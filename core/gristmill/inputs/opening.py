@@ -1,0 +1,165 @@
+"""Opening an input file: unchanged since it was planned, and with its own failures told apart from bad content."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from gristmill.errors import ConflictError, GristmillError
+from gristmill.inputs.formats import codec_of
+from gristmill.plan.shards import Slice
+from gristmill.storage.location import is_local, scheme_of
+from gristmill.storage.storage import Storage
+
+__all__ = ["InputFile", "check_unchanged", "file_error", "named", "open_input", "open_location"]
+
+WHOLE = 4 * 1024**2
+"""A remote file of at most so many bytes is fetched in one request."""
+
+_CACHE_OPTION = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "http", "https"})
+_SAME_CLASS = (FileNotFoundError, PermissionError, TimeoutError, ConnectionError)
+
+
+class _Watched:
+    """A file of fsspec that remembers how reading it failed: Arrow reports corrupt content in the same way."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.failure: BaseException | None = None
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._file.closed)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def read(self, size: int | None = -1) -> bytes:
+        try:
+            return bytes(self._file.read(-1 if size is None else size))
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class InputFile:
+    """An open input file.
+
+    Attributes:
+        location: where it stands.
+        file: its bytes, for Arrow.
+        is_remote: whether reading it costs a request.
+    """
+
+    def __init__(self, location: str, file: pa.NativeFile, *, is_remote: bool, watched: _Watched | None = None) -> None:
+        self.location = location
+        self.file = file
+        self.is_remote = is_remote
+        self._watched = watched
+
+    def text(self) -> pa.NativeFile:
+        """Its bytes from the beginning, decompressed as its name says."""
+        self.file.seek(0)
+        codec = codec_of(self.location)
+        return self.file if codec is None else pa.CompressedInputStream(self.file, codec)
+
+    def is_content(self, error: BaseException) -> bool:
+        """Whether an error that Arrow raised is about what the file holds, rather than about getting at it."""
+        if self._watched is not None and self._watched.failure is not None:
+            return False
+        if isinstance(error, MemoryError | pa.ArrowNotImplementedError):
+            return False
+        return isinstance(error, pa.ArrowException) or (isinstance(error, OSError) and error.errno is None)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+def file_error(location: str, error: BaseException) -> OSError:
+    """An error of the same kind that names the file."""
+    message = f"the input file {location} cannot be read: {error}"
+    for kind in _SAME_CLASS:
+        if isinstance(error, kind):
+            return kind(message)
+    return OSError(message)
+
+
+@contextlib.contextmanager
+def named(location: str) -> Iterator[None]:
+    """Errors of storage and of Arrow come out naming the file; our own pass."""
+    try:
+        yield
+    except GristmillError:
+        raise
+    except MemoryError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise file_error(location, error) from error
+
+
+def check_unchanged(storage: Storage, part: Slice) -> None:
+    """Refuse a file that is not the one that was planned.
+
+    Raises:
+        ConflictError: its size or version is another.
+        OSError: it is gone or out of reach.
+    """
+    with named(part.location):
+        info = storage.info(part.location)
+    if info.size != part.size or (part.version and info.version != part.version):
+        raise ConflictError(
+            f"the input file {part.location} changed since it was planned (it had {part.size} bytes, version "
+            f"{part.version or 'unknown'}; it has {info.size} bytes, version {info.version or 'unknown'}); "
+            "start a new job over the new input"
+        )
+
+
+def open_location(storage: Storage, location: str, *, size: int | None = None, in_ranges: bool = False) -> InputFile:
+    """A file as it is now; a small remote one (by `size`) is fetched at once.
+
+    Args:
+        storage: opens it.
+        location: where it stands.
+        size: its bytes, where they are known.
+        in_ranges: it will be read here and there, in ranges that Arrow chooses, not from end to end.
+    """
+    with named(location):
+        if is_local(location):
+            return InputFile(location, pa.OSFile(location, "rb"), is_remote=False)
+        if size is not None and size <= WHOLE:
+            return InputFile(location, pa.BufferReader(storage.read_bytes(location)), is_remote=False)
+        if in_ranges and scheme_of(location) in _CACHE_OPTION:
+            # A cache would fetch more than the ranges asked for, and throw it away
+            opened = storage.filesystem(location).open(storage.path(location), "rb", cache_type="none")
+        else:
+            opened = storage.open(location)
+        watched = _Watched(opened)
+        return InputFile(location, pa.PythonFile(watched, mode="r"), is_remote=True, watched=watched)
+
+
+def open_input(storage: Storage, part: Slice, *, in_ranges: bool) -> InputFile:
+    """A slice's file, once it is known to be the one that was planned.
+
+    Raises:
+        ConflictError: the file changed since.
+        OSError: it cannot be opened.
+    """
+    check_unchanged(storage, part)
+    return open_location(storage, part.location, size=part.size, in_ranges=in_ranges)
