@@ -27,6 +27,8 @@ class Task:
         start: the first row, counted within the shard.
         stop: the row after the last; None for the shard's end.
         careful: the range is suspected of killing its worker: announce each call to the model before making it.
+        deaths: how many workers have died on it.
+        failures: how often storage has failed it.
         verdict: do not run the model; record every row as failed with this error.
     """
 
@@ -35,7 +37,15 @@ class Task:
     start: int = 0
     stop: int | None = None
     careful: bool = False
+    deaths: int = 0
+    failures: int = 0
     verdict: RowError | None = None
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows; None while that is not known."""
+        stop = self.shard.rows if self.stop is None else self.stop
+        return None if stop is None else stop - self.start
 
 
 @dataclass(frozen=True, slots=True)

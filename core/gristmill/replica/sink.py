@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 import pyarrow as pa
 
 from gristmill.errors import ConflictError, OutputError, SpecError
-from gristmill.outputs.part import PartWriter, error_array, output_schema, schema_digest
+from gristmill.outputs.part import PartWriter
+from gristmill.outputs.schema import error_array, output_schema, schema_digest
 from gristmill.replica.agreement import Agreement
 from gristmill.replica.inference import Result
 from gristmill.replica.messages import Advanced, Event, PartDone, Task, TaskFailed

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import AsyncIterator, Iterator
 
 from gristmill.engines.protocol import BatchModel, LoadContext, LoadedModel, RowModel
-from gristmill.engines.registry import load_engine
+from gristmill.engines.registry import engine_named
 from gristmill.inputs.block import Block
 from gristmill.inputs.reader import read_shard
 from gristmill.replica.agreement import Agreement
@@ -88,7 +88,7 @@ class _Worker:
     def load(self) -> LoadedModel:
         spec = self.spec
         schema = spec.input_schema if self.resolver is None else self.resolver.model_schema(spec.input_schema)
-        return load_engine(spec.engine).load(
+        return engine_named(spec.engine).load(
             LoadContext(
                 model=spec.model,
                 function=spec.function,

@@ -1,25 +1,25 @@
 """The enumerations of a request and of a job."""
 
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Self
 
 __all__ = ["FileEncoding", "InferenceEngine", "InputFormat", "JobStatus", "OnError", "SaveMode"]
 
 
-class SaveMode(str, Enum):
+class SaveMode(StrEnum):
     """What to do when the output location already holds files."""
 
     OVERWRITE = "overwrite"
     ERROR = "error"
 
 
-class InputFormat(str, Enum):
+class InputFormat(StrEnum):
     """How a file column names its files."""
 
     FULL_STAGE_PATH = "full_stage_path"
 
 
-class FileEncoding(str, Enum):
+class FileEncoding(StrEnum):
     """What a file column's content becomes on its way to the model."""
 
     RAW_BYTES = "raw_bytes"
@@ -27,7 +27,7 @@ class FileEncoding(str, Enum):
     BASE64_DATA_URL = "base64_data_url"
 
 
-class InferenceEngine(str, Enum):
+class InferenceEngine(StrEnum):
     """The engines known by name; others are found by entry point."""
 
     VLLM = "vllm"
@@ -53,7 +53,7 @@ class InferenceEngine(str, Enum):
         raise ValueError(f"engine {text!r} is not known; choose one of: {known}")
 
 
-class OnError(str, Enum):
+class OnError(StrEnum):
     """What a job does with rows that fail.
 
     FAIL: the job goes on to the end or to `max_errors`, then fails and publishes nothing.
@@ -64,7 +64,7 @@ class OnError(str, Enum):
     RECORD = "record"
 
 
-class JobStatus(str, Enum):
+class JobStatus(StrEnum):
     """The eight states of a job."""
 
     PENDING = "PENDING"

@@ -1,0 +1,298 @@
+"""The coordinator: hands tasks to workers, collects commits, and decides what a death or an error means.
+
+It handles metadata only, in one thread, and holds no more of the plan than the tasks that are out.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from gristmill.executors.protocol import Executor
+from gristmill.outputs.commit import Commit
+from gristmill.replica.messages import (
+    Advanced,
+    Announced,
+    Assign,
+    Began,
+    Died,
+    Event,
+    Fatal,
+    Log,
+    PartDone,
+    Proposed,
+    Ready,
+    Task,
+    TaskFailed,
+    UseSchema,
+    WorkerSpec,
+)
+from gristmill.runner.queue import TaskQueue
+from gristmill.runner.suspects import after_death
+from gristmill.runner.tally import Tally
+from gristmill.spec.row_error import RowError
+
+__all__ = ["Coordinator", "Hooks", "Live"]
+
+_POLL_SECONDS = 0.2
+_DEPTH = 2
+_MOST = 64
+_ENOUGH_ROWS = 4_096
+_TRIES = 3
+_STILLBORN = 3
+_FUTILE_DEATHS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the coordinator asks of its surroundings.
+
+    Attributes:
+        commit: make commits durable; they count once this returns.
+        agree: the output columns as the first worker proposes them; returns those all use, or raises `SchemaError`.
+        stop_reason: why the run must stop from outside (cancelled, superseded); None while it may go on.
+        log: a worker's output.
+    """
+
+    commit: Callable[[Sequence[Commit]], None]
+    agree: Callable[[pa.Schema], pa.Schema]
+    stop_reason: Callable[[], str | None]
+    log: Callable[[int, str], None]
+
+
+@dataclass(slots=True)
+class Live:
+    """Numbers that the heartbeat reads while the coordinator runs.
+
+    Attributes:
+        shards: shards complete.
+        workers: workers ready.
+        ahead: rows behind tasks that are not finished yet, by task.
+        metrics: sums that engines report.
+    """
+
+    shards: int = 0
+    workers: int = 0
+    ahead: dict[int, tuple[int, int]] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Worker:
+    ready: bool = False
+    tasks: dict[int, Task] = field(default_factory=dict)
+    begun: set[int] = field(default_factory=set)
+    announced: tuple[int, int] | None = None
+
+
+class Coordinator:
+    """Runs all tasks of a queue on an executor.
+
+    Args:
+        executor: where workers run.
+        queue: what to do.
+        tally: counts rows and errors.
+        hooks: commits, schema, stopping, logs.
+        live: numbers for the heartbeat.
+        outputs: the agreed output columns, if they are known from an earlier run.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        queue: TaskQueue,
+        tally: Tally,
+        hooks: Hooks,
+        *,
+        live: Live,
+        outputs: pa.Schema | None = None,
+    ) -> None:
+        self._executor = executor
+        self._queue = queue
+        self._tally = tally
+        self._hooks = hooks
+        self._live = live
+        self._outputs = outputs
+        self._workers: dict[int, _Worker] = {}
+        self._commits: list[Commit] = []
+        self._stillborn = 0
+        self._futile = 0
+
+    def run(self, spec: WorkerSpec, *, workers: int) -> str | None:
+        """Run until everything is done or must stop.
+
+        Returns:
+            None when every row is accounted for; otherwise why it stopped.
+
+        Raises:
+            PlacementError: no worker could be placed.
+            SchemaError: an output column collides with an input column.
+        """
+        if self._queue.is_empty:
+            return self._tally.final_reason()
+        self._workers = {worker: _Worker() for worker in range(workers)}
+        self._executor.start(spec, workers=workers)
+        while True:
+            problem = self._step()
+            if self._commits:
+                commits, self._commits = self._commits, []
+                self._hooks.commit(commits)
+            problem = problem or self._tally.stop_reason() or self._hooks.stop_reason()
+            if problem is not None:
+                return problem
+            if self._queue.is_empty and not any(worker.tasks for worker in self._workers.values()):
+                return self._tally.final_reason()
+            self._assign()
+
+    def _step(self) -> str | None:
+        for worker, event in self._executor.poll(_POLL_SECONDS):
+            problem = self._handle(worker, event)
+            if problem is not None:
+                return problem
+        return None
+
+    def _handle(self, number: int, event: Event) -> str | None:
+        worker = self._workers[number]
+        match event:
+            case PartDone():
+                self._part_done(worker, event)
+            case Began():
+                worker.begun.add(event.task)
+            case Announced():
+                worker.announced = (event.start, event.stop)
+            case Advanced():
+                self._live.ahead[event.task] = (event.rows, event.errors)
+            case Ready():
+                worker.ready = True
+                self._live.workers += 1
+                self._stillborn = 0
+                if self._outputs is not None:
+                    self._executor.send(number, UseSchema(self._outputs))
+            case Proposed():
+                self._agree(number, event.outputs)
+            case Log():
+                self._hooks.log(number, event.text)
+            case TaskFailed():
+                return self._task_failed(worker, event)
+            case Fatal():
+                return f"the model does not load or run: {event.type}: {event.message}"
+            case Died():
+                return self._died(number, worker, event.reason)
+        return None
+
+    def _agree(self, number: int, proposed: pa.Schema) -> None:
+        if self._outputs is not None:
+            self._executor.send(number, UseSchema(self._outputs))
+            return
+        self._outputs = self._hooks.agree(proposed)
+        for other, worker in self._workers.items():
+            if worker.ready:
+                self._executor.send(other, UseSchema(self._outputs))
+
+    def _part_done(self, worker: _Worker, event: PartDone) -> None:
+        task = worker.tasks[event.task]
+        samples = event.samples
+        self._tally.add(rows=event.rows, errors=event.errors, shard=task.shard.index, samples=samples)
+        for name, value in event.metrics.items():
+            self._live.metrics[name] = self._live.metrics.get(name, 0) + value
+        kept = event.file is not None or event.rows == 0
+        ends = event.last and task.stop is None
+        if kept and not (event.rows == 0 and not ends):
+            self._commits.append(
+                Commit(
+                    shard=task.shard.index,
+                    start=event.start,
+                    rows=event.rows,
+                    file=event.file,
+                    bytes=event.bytes,
+                    errors=event.errors,
+                    schema=event.digest,
+                    metrics=dict(event.metrics),
+                    last=ends or event.start + event.rows == task.shard.rows,
+                )
+            )
+            self._futile = 0
+        self._live.ahead.pop(event.task, None)
+        if event.last:
+            self._forget(worker, event.task)
+            if ends or task.stop == task.shard.rows:
+                self._live.shards += 1
+        else:
+            worker.tasks[event.task] = replace(task, start=event.start + event.rows)
+
+    def _forget(self, worker: _Worker, task: int) -> Task:
+        worker.begun.discard(task)
+        worker.announced = None
+        self._live.ahead.pop(task, None)
+        return worker.tasks.pop(task)
+
+    def _task_failed(self, worker: _Worker, event: TaskFailed) -> str | None:
+        task = self._forget(worker, event.task)
+        if not event.retryable or task.failures + 1 >= _TRIES:
+            tries = f", after {task.failures + 1} tries" if task.failures else ""
+            return f"shard {task.shard.index} could not be done{tries}: {event.type}: {event.message}"
+        delay = 2.0**task.failures
+        self._queue.give_back(replace(task, failures=task.failures + 1), at=time.monotonic() + delay)
+        return None
+
+    def _died(self, number: int, worker: _Worker, reason: str) -> str | None:
+        self._hooks.log(number, f"worker {number} died: {reason}\n")
+        self._live.workers -= worker.ready
+        if not worker.ready:
+            self._stillborn += 1
+            if self._stillborn >= _STILLBORN:
+                return f"workers die while they load the model, {self._stillborn} in a row: {reason}"
+        self._futile += 1
+        if self._futile >= _FUTILE_DEATHS:
+            return f"workers died {self._futile} times with nothing committed in between: {reason}"
+        suspects = worker.begun & set(worker.tasks) or set(list(worker.tasks)[:1] if worker.ready else [])
+        for task_id, task in list(worker.tasks.items()):
+            announced = worker.announced
+            self._live.ahead.pop(task_id, None)
+            for again in after_death(task, announced=announced, reason=reason) if task_id in suspects else [task]:
+                self._queue.give_back(again)
+        self._workers[number] = _Worker()
+        self._executor.restart(number)
+        return None
+
+    def _assign(self) -> None:
+        now = time.monotonic()
+        for number, worker in self._workers.items():
+            if not worker.ready:
+                continue
+            tasks = []
+            while self._wants(worker):
+                task = self._queue.next(now=now, alone=not worker.tasks)
+                if task is None:
+                    break
+                worker.tasks[task.id] = task
+                tasks.append(task)
+            if tasks:
+                self._executor.send(number, Assign(tuple(tasks)))
+
+    @staticmethod
+    def _wants(worker: _Worker) -> bool:
+        """Whether a worker should get more: enough that it never waits, little enough that others are not left idle."""
+        tasks = worker.tasks.values()
+        if any(task.careful for task in tasks):
+            return False
+        if len(tasks) < _DEPTH:
+            return True
+        return len(tasks) < _MOST and sum(_ENOUGH_ROWS if task.rows is None else task.rows for task in tasks) < _ENOUGH_ROWS
+
+
+def first_errors(tally: Tally) -> list[dict[str, object]]:
+    """The first failed rows as plain data, for the record."""
+    return [_plain(shard, place, error) for shard, place, error in tally.samples]
+
+
+def _plain(shard: int, place: int, error: RowError) -> dict[str, object]:
+    return {
+        "shard": shard,
+        "row": place,
+        "type": error.type,
+        "message": error.message,
+        "step": error.step,
+        "reference": error.reference,
+    }

@@ -1,0 +1,123 @@
+"""The heartbeat: a thread that writes progress, flushes logs, and hears whether the run should stop."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from gristmill.jobs.process import this_process
+from gristmill.jobs.record import JobRecord, Progress, RunRecord
+from gristmill.runner.coordinator import Live
+from gristmill.runner.logs import LogWriter
+from gristmill.runner.tally import Tally
+
+__all__ = ["CANCELLED", "SUPERSEDED", "Heartbeat"]
+
+CANCELLED = "cancelled"
+SUPERSEDED = "superseded: another runner has taken this job over"
+
+_LISTEN_SECONDS = 1.0
+_BEAT_SECONDS = 2.0
+_RATE_SECONDS = 30.0
+
+
+class Heartbeat:
+    """Tells the world how a run is doing, and the run what the world wants.
+
+    Args:
+        record: the job.
+        run: this run of it.
+        tally: rows and errors.
+        live: the coordinator's numbers.
+        logs: what to flush.
+        shards_total: shards in all.
+        dashboard: asks for the dashboard's address.
+    """
+
+    def __init__(
+        self,
+        record: JobRecord,
+        run: RunRecord,
+        *,
+        tally: Tally,
+        live: Live,
+        logs: LogWriter,
+        shards_total: int,
+        dashboard: Callable[[], str | None],
+    ) -> None:
+        self._record = record
+        self._run = run
+        self._tally = tally
+        self._live = live
+        self._logs = logs
+        self._shards_total = shards_total
+        self._dashboard = dashboard
+        self._process = this_process()
+        self._recent: deque[tuple[float, int]] = deque(maxlen=int(_RATE_SECONDS / _BEAT_SECONDS))
+        self._reason: str | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="heartbeat", daemon=True)
+
+    def stop_reason(self) -> str | None:
+        """Why the run should stop, if it should."""
+        return self._reason
+
+    def start(self) -> None:
+        """Beat once, so that the run is known to live, and go on in a thread."""
+        self._beat()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop, and beat a last time."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._attempt(self._beat)
+
+    def _loop(self) -> None:
+        beaten = time.monotonic()
+        while not self._stop.wait(_LISTEN_SECONDS):
+            self._attempt(self._listen)
+            if time.monotonic() - beaten >= _BEAT_SECONDS:
+                beaten = time.monotonic()
+                self._attempt(self._beat)
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        """Storage may hiccup: the next beat tries again, and a run that stays silent is taken over and fenced."""
+        try:
+            work()
+        except OSError as error:
+            self._logs.note(f"heartbeat: {type(error).__name__}: {error}")
+
+    def _listen(self) -> None:
+        if self._reason is None and self._run.cancel_is_asked():
+            self._reason = CANCELLED
+        if self._record.is_superseded(self._run.generation):
+            self._reason = SUPERSEDED
+
+    def _beat(self) -> None:
+        self._run.write_progress(self._progress())
+        self._logs.flush()
+
+    def _progress(self) -> Progress:
+        ahead = list(self._live.ahead.values())
+        rows = self._tally.rows + sum(done for done, _ in ahead)
+        errors = self._tally.errors + sum(failed for _, failed in ahead)
+        self._recent.append((time.monotonic(), rows))
+        (then, before), (now, after) = self._recent[0], self._recent[-1]
+        rate = (after - before) / (now - then) if now > then else 0.0
+        left = None if self._tally.rows_total is None else max(0, self._tally.rows_total - rows)
+        return Progress(
+            time=time.time(),
+            process=self._process,
+            rows=rows,
+            rows_total=self._tally.rows_total,
+            errors=errors,
+            shards=self._live.shards,
+            shards_total=self._shards_total,
+            rate=rate,
+            eta=left / rate if left is not None and rate > 0 else None,
+            workers=self._live.workers,
+            metrics=dict(self._live.metrics),
+            dashboard=self._dashboard(),
+        )

@@ -1,0 +1,94 @@
+"""Counting rows and errors, and when errors end a job: promise 5 as pure functions."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gristmill.spec.enums import OnError
+from gristmill.spec.row_error import RowError
+
+__all__ = ["ErrorPolicy", "Tally"]
+
+_DEFAULT_MAX_ERRORS = 100
+_NAMED = 5
+_KEPT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPolicy:
+    """What a job does with failed rows; see `JobSpec`."""
+
+    on_error: OnError
+    max_errors: int | None = None
+    max_error_rate: float | None = None
+
+    @property
+    def records(self) -> bool:
+        """Whether failed rows stand in the output."""
+        return self.on_error is OnError.RECORD
+
+    @property
+    def limit(self) -> int | None:
+        """The count of failed rows that stops the job; None for no such count."""
+        if self.max_errors is None and self.on_error is OnError.FAIL:
+            return _DEFAULT_MAX_ERRORS
+        return self.max_errors
+
+
+@dataclass(slots=True)
+class Tally:
+    """Rows and errors so far.
+
+    Args:
+        policy: what ends the job.
+        rows_total: rows in all, where the plan knows.
+        rows: rows done.
+        errors: those of them that failed.
+        samples: the first failed rows, as (shard, place within the shard, why).
+    """
+
+    policy: ErrorPolicy
+    rows_total: int | None = None
+    rows: int = 0
+    errors: int = 0
+    samples: list[tuple[int, int, RowError]] = field(default_factory=list)
+
+    def add(self, *, rows: int, errors: int, shard: int, samples: Iterable[tuple[int, RowError]] = ()) -> None:
+        """Count what a worker has finished."""
+        self.rows += rows
+        self.errors += errors
+        for place, error in samples:
+            if len(self.samples) >= _KEPT:
+                break
+            self.samples.append((shard, place, error))
+
+    def stop_reason(self) -> str | None:
+        """Why the job must stop now; None while it may go on.
+
+        With a rate, that is as soon as the outcome is certain: more rows failed than the rate allows of all rows.
+        """
+        limit, rate = self.policy.limit, self.policy.max_error_rate
+        if limit is not None and self.errors > limit:
+            return f"stopped: {self.errors:,} rows failed, more than max_errors={limit:,}. {self._named()}"
+        if rate is not None and self.rows_total is not None and self.errors > rate * self.rows_total:
+            share = f"more than max_error_rate={rate:g} of {self.rows_total:,} rows"
+            return f"stopped: {self.errors:,} rows failed, {share}. {self._named()}"
+        return None
+
+    def final_reason(self) -> str | None:
+        """Why the finished job has failed; None when its output may be published."""
+        if self.errors and self.policy.on_error is OnError.FAIL:
+            way_out = 'mend them and run the job again (only their shards are redone), or use on_error="record"'
+            return f"{self.errors:,} of {self.rows:,} rows failed. {self._named()}; {way_out}"
+        rate = self.policy.max_error_rate
+        if rate is not None and self.errors > rate * self.rows:
+            return f"{self.errors:,} of {self.rows:,} rows failed, more than max_error_rate={rate:g}. {self._named()}"
+        return self.stop_reason()
+
+    def _named(self) -> str:
+        named = []
+        for shard, place, error in self.samples[:_NAMED]:
+            reference = f" ({error.reference})" if error.reference else ""
+            message = error.message.splitlines()[0][:200] if error.message else ""
+            named.append(f"shard {shard} row {place}{reference}: {error.step}: {error.type}: {message}")
+        more = f"; and {self.errors - len(named):,} more" if self.errors > len(named) else ""
+        return "First: " + "; ".join(named) + more if named else ""

@@ -1,0 +1,18 @@
+"""Deleting a job: its record, and its work in progress at the output location."""
+
+from gristmill.jobs.cluster import ClusterClient
+from gristmill.jobs.record import JobRecord
+from gristmill.storage.storage import Storage
+
+__all__ = ["delete"]
+
+
+def delete(storage: Storage, record: JobRecord) -> None:
+    """Remove the staging folder first, then the record, so that an interruption can be repeated."""
+    request = record.request()
+    storage.delete_tree(request.staging)
+    run = record.latest()
+    claim = None if run is None else run.claim()
+    if claim is not None and claim.address is not None and claim.submission_id is not None:
+        ClusterClient(claim.address).delete(claim.submission_id)
+    record.delete()

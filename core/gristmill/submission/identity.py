@@ -1,0 +1,49 @@
+"""A job's identity: who asks (the key) and what for (the fingerprint); never the attempt."""
+
+import hashlib
+import re
+import secrets
+import time
+
+from gristmill.jobs.record import JobRecord
+from gristmill.spec.job import JobSpec
+from gristmill.storage.storage import Storage
+
+__all__ = ["job_id", "job_name", "newest_of_family"]
+
+
+def job_name(how: JobSpec) -> str:
+    """The given name, or one that is new every time."""
+    if how.job_name is not None:
+        return how.job_name
+    prefix = how.job_name_prefix if how.job_name_prefix is not None else "batch"
+    return f"{prefix}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def job_id(name: str, *, key: str, fingerprint: str) -> str:
+    """The id of the job that `key` asks for: the name and eight digits of key and fingerprint.
+
+    Example:
+        >>> job_id("nightly", key="dag/task/2026-01-01", fingerprint="00ff")
+        'nightly-de2eaf7c'
+    """
+    digest = hashlib.blake2b(f"{key}\0{fingerprint}".encode(), digest_size=4).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}-{digest}"
+
+
+def newest_of_family(storage: Storage, home: str, base: str) -> tuple[JobRecord | None, JobRecord]:
+    """The newest job of a family (a job and its forced reruns), and the record a further one would take.
+
+    Args:
+        storage: where.
+        home: of the records.
+        base: the first one's id; reruns add `.2`, `.3`, ...
+    """
+    newest: JobRecord | None = None
+    number = 1
+    while True:
+        record = JobRecord(storage, home, base if number == 1 else f"{base}.{number}")
+        if not record.exists():
+            return newest, record
+        newest = record
+        number += 1

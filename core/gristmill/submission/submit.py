@@ -1,0 +1,257 @@
+"""From what the user gives to a running job: check, stage, record, start."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from gristmill.engines.protocol import ModelInfo
+from gristmill.engines.python import describe_object
+from gristmill.engines.registry import engine_for
+from gristmill.errors import ConflictError, OutputError, SpecError
+from gristmill.inputs.files import FilesSource, open_files
+from gristmill.inputs.frames import FrameSource, frame_source
+from gristmill.inputs.listing import FileListing
+from gristmill.inputs.query import QuerySource, query_source
+from gristmill.inputs.snapshot import content_hash, snapshot
+from gristmill.jobs.handle import Job
+from gristmill.jobs.judgement import verdict_of
+from gristmill.jobs.record import JobRecord
+from gristmill.jobs.status import next_step
+from gristmill.models.objects import ModelObject, pickle_object
+from gristmill.models.params import check_params
+from gristmill.models.reference import normalize_model
+from gristmill.models.signature import Signature
+from gristmill.outputs.layout import staging_of
+from gristmill.outputs.manifest import read_manifest
+from gristmill.plan.planner import ShardPolicy, plan_shards
+from gristmill.plan.store import write_plan
+from gristmill.resolve.columns import check_file_columns
+from gristmill.spec.engine import EngineOptions
+from gristmill.spec.input import InputSpec
+from gristmill.spec.job import JobSpec
+from gristmill.spec.output import OutputSpec
+from gristmill.spec.request import InputSource, JobRequest, RunRequest
+from gristmill.spec.schema_text import schema_to_text
+from gristmill.storage.location import join
+from gristmill.storage.storage import Storage
+from gristmill.submission import checks
+from gristmill.submission.identity import job_id, job_name, newest_of_family
+from gristmill.submission.launch import launch, user
+
+__all__ = ["Wish", "submit"]
+
+_FILE_ROWS = 1_000
+_TABLE_ROWS = 1_000_000
+_ATTACH_TRIES = 20
+
+Source = FilesSource | FrameSource | QuerySource
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user gave to `run_batch`, unchecked."""
+
+    model: Any
+    rows: Any
+    query: str | None
+    input_location: Any
+    input_format: str | None
+    pool: str | None
+    output_spec: OutputSpec
+    input_spec: InputSpec
+    job_spec: JobSpec
+    engine_options: Mapping[str, Any] | None
+    key: str | None
+    force_rerun: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A wish that can be granted; nothing has been written for it yet."""
+
+    model: str | ModelObject
+    engine: str
+    options: dict[str, Any]
+    info: ModelInfo
+    function: str
+    signature: Signature
+    params: dict[str, Any]
+    source: Source
+    schema: pa.Schema
+    file_columns: dict[str, Any]
+    allowed: tuple[str, ...]
+    location: str
+    name: str
+    pickled: bytes | None
+
+
+def submit(storage: Storage, wish: Wish) -> Job:
+    """Check the wish, then start its job, or attach to the one that has its key and fingerprint.
+
+    Raises:
+        GristmillError: the wish cannot be granted; nothing was written.
+    """
+    home = storage.resolve(storage.settings.home, what="home")
+    checked = _check(storage, wish, home)
+    how = RunRequest(job_spec=wish.job_spec, pool=wish.pool or storage.settings.default_pool)
+    request = _request(storage, wish, checked)
+    base = job_id(checked.name, key=request.key, fingerprint=request.fingerprint)
+    for _ in range(_ATTACH_TRIES):
+        existing, free = newest_of_family(storage, home, base)
+        run = None if existing is None else existing.latest()
+        status = None if existing is None else verdict_of(run).status
+        stands = existing is not None and _output_stands(storage, existing, checked.location)
+        step = next_step(status, force_rerun=wish.force_rerun, output_stands=stands)
+        if step in ("attach", "return") and existing is not None:
+            return Job(existing)
+        if step == "resume" and existing is not None:
+            if launch(storage, existing, how, after=0 if run is None else run.generation) is not None:
+                return Job(existing)
+            continue
+        checks.check_output_is_free(storage, checked.location, wish.output_spec.mode)
+        if _stage(storage, wish, checked, request, free) and launch(storage, free, how, after=0) is not None:
+            return Job(free)
+    raise ConflictError(f"job {base!r} is started and ended by others again and again; try later")
+
+
+def _check(storage: Storage, wish: Wish, home: str) -> _Checked:
+    pool_name = wish.pool or storage.settings.default_pool
+    pool = storage.settings.pool(pool_name)
+    name = job_name(wish.job_spec)
+    given = wish.output_spec
+    location = storage.resolve(given.location or join(given.base_location or "", name), what="output_spec.location")
+    options = EngineOptions.of(wish.engine_options)
+    model = normalize_model(wish.model, storage)
+    pickled = None
+    if isinstance(model, ModelObject):
+        engine, info, pickled = "python_generic", describe_object(model), pickle_object(model.value)
+    else:
+        found = engine_for(model, options)
+        engine, info = found.name, found.describe(model, options.for_engine(), storage)
+    function, signature = checks.choose_function(info, wish.job_spec.function_name, model=str(wish.model))
+    checks.check_partitions(wish.input_spec, function=function)
+    params = check_params(wish.input_spec.params, signature)
+    source = _source(storage, wish)
+    schema = source.schema
+    names = checks.check_columns(schema, wish.input_spec, signature, function=function)
+    handling = {names[given]: spec for given, spec in (wish.input_spec.column_handling or {}).items()}
+    check_file_columns(handling, schema)
+    checks.check_output_columns(schema, signature, on_error=wish.job_spec.on_error)
+    inputs = [source.location] if isinstance(source, FilesSource) else []
+    checks.check_overlap(inputs, location)
+    checks.check_pool(pool, wish.job_spec, info, name=pool_name, locations=[home, location, *inputs])
+    allowed = tuple(storage.resolve(text, what="input_spec.allowed_locations") for text in wish.input_spec.allowed_locations)
+    if isinstance(wish.rows, FileListing):
+        allowed += (wish.rows.location,)
+    return _Checked(
+        model, engine, options.for_engine(), info, function, signature, params, source, schema, handling, allowed,
+        location, name, pickled,
+    )  # fmt: skip
+
+
+def _source(storage: Storage, wish: Wish) -> Source:
+    given = {"X": wish.rows, "query": wish.query, "input_location": wish.input_location}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        which = f"{' and '.join(named)} were given" if named else "none was given"
+        raise SpecError(f"give exactly one of X, query and input_location; {which}")
+    if wish.query is not None:
+        return query_source(storage, wish.query)
+    if wish.input_location is not None:
+        return open_files(storage, wish.input_location, format=wish.input_format)
+    return frame_source(wish.rows)
+
+
+def _request(storage: Storage, wish: Wish, checked: _Checked) -> JobRequest:
+    outputs = checked.signature.output_schema()
+    model = checked.model if isinstance(checked.model, str) else "object"
+    return JobRequest(
+        name=checked.name,
+        key=wish.key if wish.key is not None else checked.name,
+        model=model,
+        engine=checked.engine,
+        engine_options=checked.options,
+        function=checked.function,
+        params=checked.params,
+        uses_gpu=checked.info.uses_gpu,
+        preload=checked.info.preload,
+        source=_describe_source(checked.source, keyed=wish.key is not None or wish.job_spec.job_name is not None),
+        input_schema=schema_to_text(checked.schema),
+        outputs_schema=None if outputs is None else schema_to_text(outputs),
+        column_handling=checked.file_columns,
+        allowed=checked.allowed,
+        location=checked.location,
+        mode=wish.output_spec.mode,
+        staging=staging_of(checked.location, f"{checked.name}-{secrets.token_hex(4)}"),
+        owner=user(),
+        created=time.time(),
+        shards=0,
+        digests=_model_digest(storage, model, checked.pickled),
+    )
+
+
+def _describe_source(source: Source, *, keyed: bool) -> InputSource:
+    if isinstance(source, FilesSource):
+        return InputSource(kind="location", text=source.location, format=source.format)
+    if isinstance(source, QuerySource):
+        return InputSource(kind="query", text=source.sql, format="parquet")
+    # the rows of a frame are told apart by their content, but only where somebody may ask for the same job again
+    return InputSource(kind="frame", text=source.kind, format="parquet", content=content_hash(source) if keyed else "")
+
+
+def _model_digest(storage: Storage, model: str, pickled: bytes | None) -> dict[str, str]:
+    import hashlib
+
+    if pickled is not None:
+        return {"model": hashlib.blake2b(pickled, digest_size=16).hexdigest()}
+    if model.startswith("pickle:"):
+        info = storage.info(model.removeprefix("pickle:"))
+        return {"model": f"{model} {info.size} {info.version}"}
+    return {}
+
+
+def _output_stands(storage: Storage, record: JobRecord, location: str) -> bool:
+    try:
+        return read_manifest(storage, location).job == record.id
+    except OutputError:
+        return False
+
+
+def _stage(storage: Storage, wish: Wish, checked: _Checked, request: JobRequest, record: JobRecord) -> bool:
+    """Write what the run needs, then the record; False when the same job was recorded meanwhile."""
+    try:
+        files = _snapshot(storage, checked.source, join(request.staging, "input"))
+        how = wish.job_spec
+        policy = ShardPolicy(
+            max_rows=_FILE_ROWS if checked.file_columns else _TABLE_ROWS,
+            parallelism=how.replicas * how.num_workers,
+        )
+        plan = write_plan(storage, join(request.staging, "plan.parquet"), plan_shards(storage, files, policy))
+        model = request.model
+        if checked.pickled is not None:
+            location = join(request.staging, "model.pkl")
+            storage.write_bytes(location, checked.pickled)
+            model = f"pickle:{location}"
+        updates = {
+            "shards": plan.shards,
+            "rows": plan.rows,
+            "model": model,
+            "source": request.source.model_copy(update={"format": files.format}),
+        }
+        created = record.create(request.model_copy(update=updates))
+    except BaseException:
+        storage.delete_tree(request.staging)
+        raise
+    if not created:
+        storage.delete_tree(request.staging)
+    return created
+
+
+def _snapshot(storage: Storage, source: Source, folder: str) -> FilesSource:
+    return source if isinstance(source, FilesSource) else snapshot(source, storage, folder).source
+
+

@@ -1,0 +1,182 @@
+"""The coordinator against stub workers: every row is committed once, whatever dies or fails on the way."""
+
+import random
+
+import pyarrow as pa
+import pytest
+
+from gristmill.outputs.commit import Commit
+from gristmill.outputs.progress import ShardProgress
+from gristmill.plan.shards import Shard, Slice
+from gristmill.replica.messages import Died, Event, Fatal, Proposed, Task, TaskFailed, WorkerSpec
+from gristmill.runner.coordinator import Coordinator, Hooks, Live
+from gristmill.runner.queue import TaskQueue
+from gristmill.runner.tally import ErrorPolicy, Tally
+from gristmill.settings import Settings
+from gristmill.spec.enums import OnError
+from tests.runner.stub import Behaviour, StubExecutor, dies_on, done
+
+SPEC = WorkerSpec(
+    Settings(), "job", "echo", "echo:", "echo", {}, {}, "parquet", pa.schema([]), {}, (), "/nowhere", None, False
+)
+
+
+class Run:
+    """One run of the coordinator over shards of equal size."""
+
+    def __init__(self, shards: int, rows: int, behave: Behaviour = done, *, on_error: OnError = OnError.RECORD) -> None:
+        self.executor = StubExecutor(behave)
+        self.commits: list[Commit] = []
+        self.tally = Tally(ErrorPolicy(on_error), shards * rows)
+        self.live = Live()
+        self.stop: str | None = None
+        self.progress = ShardProgress(shards)
+        self.agreed: list[pa.Schema] = []
+        plan = ((Shard(i, (Slice("/f", rows, "", None, 0, rows),)), 0, None) for i in range(shards))
+        hooks = Hooks(self.commits.extend, self._agree, lambda: self.stop, lambda worker, text: None)
+        self.coordinator = Coordinator(self.executor, TaskQueue(plan), self.tally, hooks, live=self.live)
+
+    def _agree(self, schema: pa.Schema) -> pa.Schema:
+        self.agreed.append(schema)
+        return schema
+
+    def __call__(self, workers: int = 2) -> str | None:
+        reason = self.coordinator.run(SPEC, workers=workers)
+        for commit in self.commits:
+            assert self.progress.accept(commit), f"{commit} covers rows twice"
+        return reason
+
+
+def test_every_shard_is_committed_once() -> None:
+    run = Run(shards=100, rows=7)
+    assert run(workers=3) is None
+    assert run.progress.all_complete
+    assert run.tally.rows == 700
+    assert run.live.shards == 100
+
+
+def test_an_empty_queue_starts_no_worker() -> None:
+    run = Run(shards=0, rows=1)
+    assert run() is None
+    assert run.executor.assigned == []
+
+
+@pytest.mark.parametrize("rows", [1, 2, 17, 1_000, 100_000])
+def test_a_row_that_kills_its_worker_is_found_and_recorded(rows: int) -> None:
+    poison = rows // 2
+    run = Run(shards=3, rows=rows, behave=lambda task: dies_on(poison)(task) if task.shard.index == 1 else done(task))
+    assert run() is None
+    assert run.progress.all_complete
+    assert run.tally.rows == 3 * rows
+    assert [(shard, place) for shard, place, _ in run.tally.samples] == [(1, poison)]
+    assert run.tally.samples[0][2].type == "WorkerDied"
+    assert run.executor.restarts <= 8
+
+
+def test_several_killers_in_one_shard_are_all_found() -> None:
+    poison = sorted(random.Random(5).sample(range(10_000), 4))
+    run = Run(shards=1, rows=10_000, behave=dies_on(*poison))
+    assert run() is None
+    assert run.progress.all_complete
+    assert sorted(place for _, place, _ in run.tally.samples) == poison
+    assert run.tally.errors == 4
+
+
+def test_a_worker_that_is_killed_from_outside_blames_no_row() -> None:
+    killed = iter([True])
+
+    def behave(task: Task) -> list[Event]:
+        return [*done(task)[:1], Died("killed")] if task.shard.index == 3 and next(killed, False) else done(task)
+
+    run = Run(shards=10, rows=50, behave=behave)
+    assert run() is None
+    assert run.progress.all_complete
+    assert run.tally.errors == 0
+
+
+def test_a_task_that_storage_fails_is_tried_three_times_and_then_ends_the_job() -> None:
+    def behave(task: Task) -> list[Event]:
+        return [TaskFailed(task.id, "OSError", "disk full", retryable=True)] if task.shard.index == 1 else done(task)
+
+    run = Run(shards=3, rows=5, behave=behave)
+    reason = run()
+    assert reason is not None
+    assert "disk full" in reason
+    assert "3 tries" in reason
+    assert sum(task.shard.index == 1 for _, task in run.executor.assigned) == 3
+
+
+def test_a_failure_that_cannot_pass_is_not_tried_again() -> None:
+    run = Run(shards=2, rows=5, behave=lambda task: [TaskFailed(task.id, "SchemaError", "no column x", retryable=False)])
+    reason = run()
+    assert reason is not None
+    assert "no column x" in reason
+    assert all(task.failures == 0 for _, task in run.executor.assigned)
+
+
+def test_a_model_that_does_not_load_ends_the_job() -> None:
+    run = Run(shards=2, rows=5, behave=lambda task: [Fatal("ModelError", "no weights")])
+    assert "no weights" in (run() or "")
+
+
+def test_workers_that_die_before_they_are_ready_end_the_job() -> None:
+    run = Run(shards=2, rows=5)
+    run.executor.start = lambda spec, *, workers: run.executor.events.append((0, Died("out of memory")))  # type: ignore[method-assign]
+    run.executor.restart = lambda worker: run.executor.events.append((worker, Died("out of memory")))  # type: ignore[method-assign]
+    reason = run()
+    assert reason is not None
+    assert "out of memory" in reason
+
+
+def test_stopping_from_outside_ends_the_run_with_the_reason() -> None:
+    run = Run(shards=1_000, rows=5)
+    run.stop = "cancelled"
+    assert run() == "cancelled"
+    assert not run.progress.all_complete
+
+
+def test_all_workers_get_the_first_proposal() -> None:
+    first, second = pa.schema({"y": pa.int64()}), pa.schema({"y": pa.float64()})
+
+    def behave(task: Task) -> list[Event]:
+        return [Proposed(first if task.shard.index == 0 else second), *done(task)]
+
+    run = Run(shards=4, rows=5, behave=behave)
+    assert run() is None
+    assert run.agreed == [first]
+    assert {schema.outputs for _, schema in run.executor.schemas} == {first}
+    assert {worker for worker, _ in run.executor.schemas} == {0, 1}
+
+
+def test_failed_rows_end_the_job_when_there_are_too_many() -> None:
+    from gristmill.replica.messages import PartDone
+    from gristmill.spec.row_error import RowError
+
+    error = RowError("ValueError", "bad", "infer")
+
+    def behave(task: Task) -> list[Event]:
+        samples = tuple((place, error) for place in range(30))
+        return [PartDone(task.id, 0, 50, None, errors=30, samples=samples)]
+
+    run = Run(shards=100, rows=50, behave=behave, on_error=OnError.FAIL)
+    reason = run()
+    assert reason is not None
+    assert "max_errors=100" in reason
+    assert "ValueError: bad" in reason
+    assert run.commits == []
+
+
+def test_shards_without_failures_stay_committed_when_the_job_fails() -> None:
+    from gristmill.replica.messages import PartDone
+    from gristmill.spec.row_error import RowError
+
+    def behave(task: Task) -> list[Event]:
+        if task.shard.index != 2:
+            return done(task)
+        return [PartDone(task.id, 0, 5, None, errors=1, samples=((3, RowError("ValueError", "bad", "infer")),))]
+
+    run = Run(shards=5, rows=5, behave=behave, on_error=OnError.FAIL)
+    reason = run()
+    assert reason is not None
+    assert "shard 2 row 3" in reason
+    assert sorted(commit.shard for commit in run.commits) == [0, 1, 3, 4]

@@ -1,0 +1,30 @@
+"""What is run again after a death."""
+
+from gristmill.plan.shards import Shard, Slice
+from gristmill.replica.messages import Task
+from gristmill.runner.suspects import after_death
+
+SHARD = Shard(0, (Slice("/f", 1, "", None, 0, 100),))
+
+
+def test_a_first_death_only_makes_the_task_careful() -> None:
+    (again,) = after_death(Task(1, SHARD), announced=None, reason="SIGKILL")
+    assert (again.start, again.stop, again.careful) == (0, None, True)
+
+
+def test_announced_rows_are_cut_out_and_the_rest_is_innocent() -> None:
+    pieces = after_death(Task(1, SHARD, careful=True), announced=(30, 40), reason="SIGKILL")
+    assert [(piece.start, piece.stop, piece.careful) for piece in pieces] == [
+        (0, 30, False),
+        (30, 40, True),
+        (40, None, False),
+    ]
+
+
+def test_a_row_is_convicted_only_when_it_died_alone_twice() -> None:
+    task = Task(1, SHARD, 5, 6, careful=True)
+    (first,) = after_death(task, announced=(5, 6), reason="SIGSEGV")
+    assert first.verdict is None
+    (second,) = after_death(first, announced=(5, 6), reason="SIGSEGV")
+    assert second.verdict is not None
+    assert "SIGSEGV" in second.verdict.message
