@@ -146,6 +146,7 @@ def _create_all(storage: Storage, base: str, number: int, count: int) -> list[in
     return won
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("where", ["local", "s3"])
 def test_of_many_processes_exactly_one_creates(where: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if where == "s3":
@@ -270,6 +271,20 @@ def test_a_listing_of_a_file_is_the_file(place: tuple[Storage, str]) -> None:
     storage, base = place
     storage.write_bytes(f"{base}/a", b"12")
     assert [(info.location, info.size) for info in storage.list(f"{base}/a")] == [(f"{base}/a", 2)]
+
+
+def test_a_folder_tells_its_own_folders_and_files(place: tuple[Storage, str]) -> None:
+    storage, base = place
+    for name in ("b/deep/x", "a[1]/x", "z", "c d"):
+        storage.write_bytes(f"{base}/{name}", b"12")
+    folders, files = storage.entries(base)
+    assert folders == [f"{base}/a[1]", f"{base}/b"]
+    assert [(info.location, info.size) for info in files] == [(f"{base}/c d", 2), (f"{base}/z", 2)]
+    assert all(info.version == storage.info(info.location).version for info in files)
+    assert storage.children(base) == ["a[1]", "b", "c d", "z"]
+    assert storage.children(f"{base}/nothing") == []
+    assert storage.entries(f"{base}/nothing") == ([], [])
+    assert storage.entries(f"{base}/z") == ([], [])
 
 
 def test_secrets_stand_in_no_error_and_no_representation(settings: Settings, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["delete_local_tree", "list_local", "write_local"]
+from gristmill.storage.info import FileInfo
+
+__all__ = ["delete_local_tree", "list_local", "list_local_folder", "write_local"]
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
 
@@ -66,38 +68,49 @@ def _unless_gone(function: Any, path: str, info: Any) -> None:  # noqa: ARG001 -
         raise info[1]
 
 
-def list_local(location: str) -> Iterator[tuple[str, int, str]]:
-    """Path, bytes and version of each file below a location, in path order; links to folders are followed, cycles not.
+def list_local_folder(location: str) -> tuple[list[str], list[FileInfo]]:
+    """The folders and the files directly below a folder, each in order; none when it is not there."""
+    entries = _entries(location)
+    folders = [entry.path for name, entry in entries if name.endswith("/")]
+    return folders, [info for name, entry in entries if not name.endswith("/") for info in _file(entry)]
 
-    The version is the modification time in nanoseconds.
-    """
+
+def list_local(location: str) -> Iterator[FileInfo]:
+    """Each file below a location, in path order; links to folders are followed, cycles not."""
     try:
         status = os.stat(location)  # noqa: PTH116 - text in, text out
     except (FileNotFoundError, NotADirectoryError):
         return
     if os.path.isfile(location):  # noqa: PTH113
-        yield location, status.st_size, str(status.st_mtime_ns)
+        yield FileInfo(location, status.st_size, str(status.st_mtime_ns))
     elif os.path.isdir(location):  # noqa: PTH112
         yield from _walk(location, ((status.st_dev, status.st_ino),))
 
 
-def _walk(folder: str, ancestors: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, int, str]]:
+def _walk(folder: str, ancestors: tuple[tuple[int, int], ...]) -> Iterator[FileInfo]:
+    for name, entry in _entries(folder):
+        if not name.endswith("/"):
+            yield from _file(entry)
+            continue
+        status = entry.stat()
+        if (identity := (status.st_dev, status.st_ino)) not in ancestors:
+            yield from _walk(entry.path, (*ancestors, identity))
+
+
+def _entries(folder: str) -> "list[tuple[str, os.DirEntry[str]]]":
+    """A folder's entries in order, each folder as `name/`, which gives the order of whole paths: `a-b` before `a/b`."""
     try:
         with os.scandir(folder) as found:
-            # A folder sorts as "name/", which gives the order of whole paths: "a-b" comes before "a/b".
-            entries = sorted((entry.name + "/" if entry.is_dir() else entry.name, entry) for entry in found)
+            entries = [(entry.name + "/" if entry.is_dir() else entry.name, entry) for entry in found]
     except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(entries, key=lambda named: named[0])
+
+
+def _file(entry: "os.DirEntry[str]") -> Iterator[FileInfo]:
+    try:
+        if entry.is_file():
+            status = entry.stat()
+            yield FileInfo(entry.path, status.st_size, str(status.st_mtime_ns))
+    except FileNotFoundError:  # removed since the folder was read
         return
-    for name, entry in entries:
-        if name.endswith("/"):
-            status = entry.stat()
-            if (identity := (status.st_dev, status.st_ino)) not in ancestors:
-                yield from _walk(entry.path, (*ancestors, identity))
-            continue
-        try:
-            if not entry.is_file():
-                continue
-            status = entry.stat()
-        except FileNotFoundError:  # removed since the folder was read
-            continue
-        yield entry.path, status.st_size, str(status.st_mtime_ns)

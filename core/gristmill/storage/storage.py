@@ -1,5 +1,6 @@
 """`Storage`: every file operation of the product, on any fsspec filesystem."""
 
+import builtins
 import contextlib
 import errno
 import io
@@ -7,7 +8,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from fsspec.implementations.local import LocalFileSystem
 
 from gristmill.errors import LocationError
 from gristmill.settings import Settings
-from gristmill.storage.local import delete_local_tree, list_local, write_local
+from gristmill.storage.info import FileInfo
+from gristmill.storage.local import delete_local_tree, list_local, list_local_folder, write_local
 from gristmill.storage.location import is_local, normalize, scheme_of
 
-__all__ = ["FileInfo", "Storage"]
+__all__ = ["FileInfo", "Storage"]  # FileInfo: what its listings hold
 
 _OBJECT_STORES = frozenset({"abfs", "abfss", "az", "gs", "s3"})
 """Schemes without real folders, whose fsspec filesystems create exclusively on the server."""
@@ -30,26 +32,11 @@ _STREAM_BLOCK = 16 * 1024**2
 _MEMORY = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class FileInfo:
-    """One file of a listing.
-
-    Attributes:
-        location: the normal location.
-        size: bytes.
-        version: what changes when the content does: the ETag of an object store, the modification time in nanoseconds
-            of a local file; empty where the storage tells neither.
-    """
-
-    location: str
-    size: int
-    version: str
-
-
 def _version(info: Mapping[str, Any]) -> str:
     for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created"):
-        if info.get(key):
-            return str(info[key]).strip('"')
+        if value := info.get(key):
+            # Some filesystems give a listed time as a number and a single file's as a datetime.
+            return str(value.timestamp() if isinstance(value, datetime) else value).strip('"')
     return ""
 
 
@@ -185,28 +172,29 @@ class Storage:
         filesystem.invalidate_cache()
         return self._info(filesystem.info(self.path(location)), scheme_of(location))
 
-    def children(self, location: str) -> tuple[list[str], list[FileInfo]]:
-        """The folders and the files directly in a folder, in no order; none when there is nothing."""
-        filesystem = self.filesystem(location)
-        filesystem.invalidate_cache()
-        try:
-            entries = filesystem.ls(self.path(location), detail=True)
-        except (FileNotFoundError, NotADirectoryError):
-            return [], []
-        folders = [self.locate(str(entry["name"]), location) for entry in entries if entry["type"] == "directory"]
-        # An object store lists a folder's own marker, and a file as the only thing in itself
-        own = self.path(location).strip("/")
-        files = [entry for entry in entries if entry["type"] == "file" and str(entry["name"]).strip("/") != own]
+    def children(self, location: str) -> "builtins.list[str]":
+        """The names directly below a folder, in order; none when it is not there."""
         if is_local(location):
-            return folders, [self.info(str(entry["name"])) for entry in files]
+            try:
+                return sorted(os.listdir(location))  # noqa: PTH208 - names, not paths
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+        return sorted(entry.rpartition("/")[2] for entry in self._entries(location))
+
+    def entries(self, location: str) -> "tuple[builtins.list[str], builtins.list[FileInfo]]":
+        """The folders and the files directly below a folder, each in order; none when it is not there."""
+        if is_local(location):
+            return list_local_folder(location)
+        found = self._entries(location)
         scheme = scheme_of(location)
-        return [folder.rstrip("/") for folder in folders], [self._info(entry, scheme) for entry in files]
+        folders = [path for path in found if found[path]["type"] == "directory"]
+        files = [self._info(found[path], scheme) for path in found if found[path]["type"] == "file"]
+        return [self.locate(path, location) for path in folders], files
 
     def list(self, location: str) -> Iterator[FileInfo]:
         """All files below a location, at any depth, in the order of their paths; none when there is nothing."""
         if is_local(location):
-            for path, size, version in list_local(location):
-                yield FileInfo(path, size, version)
+            yield from list_local(location)
             return
         found = self._find(location)
         scheme = scheme_of(location)
@@ -272,6 +260,18 @@ class Storage:
             return dict(filesystem.find(self.path(location), detail=True, withdirs=folders))
         except FileNotFoundError:
             return {}
+
+    def _entries(self, location: str) -> dict[str, Any]:
+        filesystem = self.filesystem(location)
+        filesystem.invalidate_cache()
+        own = self.path(location).strip("/")
+        try:
+            found = filesystem.ls(self.path(location), detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        # A file is listed as the only thing in itself, and an object store's folder may hold a marker of its own name.
+        entries = {str(entry["name"]).rstrip("/"): entry for entry in found}
+        return {path: entries[path] for path in sorted(entries) if path.strip("/") != own}
 
     def _info(self, info: Mapping[str, Any], scheme: str) -> FileInfo:
         name = str(info["name"])
