@@ -90,7 +90,7 @@ def rows(*columns: str, right: Iterable[str] = (), fold: Iterable[str] = ()) -> 
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", show_edge=False)
     for name in columns:
         table.add_column(
             name,

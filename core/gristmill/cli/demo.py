@@ -41,19 +41,19 @@ def demo(
 
     reattach = Reattach("Interrupted.")
     with handled(as_json=as_json, interrupted=reattach):
-        from gristmill import JobSpec, OutputSpec, read_output, run_batch
+        from gristmill import InputSpec, JobSpec, OutputSpec, read_output, run_batch
         from gristmill.cli.follow import follow
         from gristmill.cli.report import print_report
+        from gristmill.cli.request import column_handling
         from gristmill.cli.run import settings_allowing
         from gristmill.demo.digits import prepare
 
-        began = time.monotonic()
         prepared = prepare(output)
         settings = settings_allowing([str(prepared.images.resolve())])
         ray = settings.pool(pool).kind == "ray"
         console.note(
             f"{count(prepared.rows.num_rows + prepared.learned)} pictures in {_shown(prepared.images)}, a model that "
-            f"has learned from {count(prepared.learned)} in {_shown(prepared.model)} ({duration(time.monotonic() - began)})",
+            f"has learned from {count(prepared.learned)} of them: {_shown(prepared.model)}",
             style="dim",
         )
         submitted = time.monotonic()
@@ -62,7 +62,7 @@ def demo(
             prepared.rows,
             compute_pool=pool,
             output_spec=OutputSpec(location=output / "results", mode="overwrite"),
-            input_spec={"column_handling": {"image": {"input_format": "full_stage_path", "convert_to": "raw_bytes"}}},
+            input_spec=InputSpec(column_handling=column_handling(["image=raw_bytes"])),
             job_spec=JobSpec(job_name_prefix="demo", replicas=2 if ray else 1),
             settings=settings,
         )
@@ -132,7 +132,7 @@ def _print(job: "Job", results: "pa.Table", *, accuracy: float, took: float, fol
         ("look at the results", f"gristmill output {shlex.quote(where)}"),
         (
             "read all the pictures",
-            f"gristmill run {model} {images} {again} \\\n  --files '\\.png$' --column image=raw_bytes",
+            f"gristmill run {model} {images} {again} \\\n  --files '.*\\.png' --column image=raw_bytes",
         ),
         ("see what ran", "gristmill jobs list"),
         (

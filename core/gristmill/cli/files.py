@@ -18,7 +18,7 @@ def files(
         typer.Argument(metavar="LOCATION", help="A folder: a path, a URL or a stage (@name/path).", show_default=False),
     ],
     pattern: Annotated[
-        str | None, typer.Option(metavar="REGEX", help="Only files whose path matches, such as '\\.png$'.")
+        str | None, typer.Option(metavar="REGEX", help="Only files whose whole path matches, such as '.*\\.png'.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print a JSON list.")] = False,
 ) -> None:
@@ -29,7 +29,7 @@ def files(
     with handled(as_json=as_json):
         from gristmill import list_files
 
-        paths = list_files(location, pattern=pattern).to_table().column(0).to_pylist()
+        paths = list_files(location, pattern).to_arrow().column(0).to_pylist()
         if as_json:
             console.print_json(paths)
             return

@@ -28,7 +28,7 @@ def chosen(widths: list[int], available: int) -> tuple[list[int], int]:
         return list(range(len(widths))), len(widths)
     left: list[int] = []
     right: list[int] = []
-    used = 1  # the gap's own sign
+    used = 1  # the sign for the gap; the last column has no space after it, which pays for the gap's
     low, high = 0, len(widths) - 1
     while low <= high:
         take_right = len(right) < len(left)

@@ -34,7 +34,7 @@ def list_(
     with handled(as_json=as_json):
         from gristmill import list_jobs
 
-        found = list_jobs(limit=limit).to_pylist()
+        found = list_jobs(limit=limit).collect()
         if as_json:
             console.print_json(found)
             return
@@ -172,7 +172,7 @@ def logs(
         if not found.status.is_terminal:
             reattach.to(found.id)
         if not follow:
-            _print_lines(found.get_logs(limit, instance, as_list=True, verbose=verbose))
+            _print_lines(_lines(found, limit, instance, verbose=verbose))
             return
         said: dict[str, int] = {}
         while True:
@@ -187,10 +187,15 @@ def logs(
             time.sleep(_LOG_LOOK)
 
 
+def _lines(job: "Job", limit: int, instance: str | None, *, verbose: bool) -> list[str]:
+    lines = job.get_logs(limit, instance, as_list=True, verbose=verbose)
+    return lines if isinstance(lines, list) else lines.splitlines()
+
+
 def _new_lines(job: "Job", instance: str | None, said: dict[str, int]) -> list[str]:
-    """The lines not said yet, each with its instance before it; `said` counts those of each instance, and is updated."""
+    """The lines not said yet, each with its instance before it; `said` counts those of each, and is updated."""
     new, count_of = [], dict.fromkeys(said, 0)
-    for line in job.get_logs(-1, instance, as_list=True, verbose=True):
+    for line in _lines(job, -1, instance, verbose=True):
         name = line.partition("] ")[0]
         count_of[name] = count_of.get(name, 0) + 1
         if count_of[name] > said.get(name, 0):

@@ -24,7 +24,7 @@ A scikit-learn model over a table:
 
 A class of your own over a folder of images:
   gristmill run python:vision:Tagger photos/ tags/ \
-    --files '\.jpe?g$' --column image=raw_bytes
+    --files '.*\.jpe?g' --column image=raw_bytes
 
 A query as input, four replicas on a pool of the settings, replacing
 what is there; --detach prints the job's id and leaves it running:
@@ -143,7 +143,7 @@ def run(
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="INPUT is a folder: one row for each of its files that matches.",
+            help="INPUT is a folder: a row for each of its files whose path matches.",
             rich_help_panel=_INPUT,
         ),
     ] = None,

@@ -1,0 +1,36 @@
+from gristmill.cli.follow import Seen, line, should_say
+from gristmill.jobs.record import Progress
+from gristmill.spec.enums import JobStatus
+
+
+def _seen(status: JobStatus = JobStatus.RUNNING, **counts: object) -> Seen:
+    return Seen(status, "", Progress(time=0, **counts))  # type: ignore[arg-type]
+
+
+def test_a_line_has_rows_share_rate_errors_and_time_left() -> None:
+    seen = _seen(rows=12_000, rows_total=900_000, rate=5300.4, eta=167, errors=2)
+    assert line(seen) == "RUNNING  12,000 of 900,000 rows  1 %  5,300 rows/s  2 min 47 s left  2 errors"
+
+
+def test_a_line_without_a_total_counts_rows() -> None:
+    assert line(_seen(rows=1, rate=0.4)) == "RUNNING  1 row  0.4 rows/s"
+
+
+def test_a_line_of_a_finished_job_has_no_rate() -> None:
+    assert line(_seen(JobStatus.DONE, rows=10, rows_total=10, rate=5, eta=0)) == "DONE  10 of 10 rows  100 %"
+
+
+def test_a_line_before_any_counts_has_the_message() -> None:
+    assert line(Seen(JobStatus.PENDING, "waiting\nfor workers")) == "PENDING  waiting for workers"
+
+
+def test_a_line_of_zero_rows_divides_by_nothing() -> None:
+    assert line(_seen(rows=0, rows_total=0)) == "RUNNING  0 of 0 rows"
+
+
+def test_plain_lines_come_at_changes_and_every_ten_seconds() -> None:
+    running, done = _seen(), _seen(JobStatus.DONE)
+    assert should_say(0.0, running, said=None, said_at=0.0)
+    assert not should_say(9.9, running, said=running, said_at=0.0)
+    assert should_say(10.0, running, said=running, said_at=0.0)
+    assert should_say(0.1, done, said=running, said_at=0.0)
