@@ -66,6 +66,10 @@ class FrameModel(BatchModel):
         self._limit.apply()
         return to_output(self._function(self._frame(batch), **self._params), batch.num_rows, self._outputs)
 
+    def close(self) -> None:
+        """Give back the threads."""
+        self._limit.release()
+
     def _frame(self, batch: pa.RecordBatch) -> Any:
         if self._places is not None and self._inputs is not None:
             columns = [

@@ -67,7 +67,7 @@ class EchoEngine:
             )
         inputs = None if column is None else (Feature(str(column), pa.null()),)
         outputs = (Feature(_OUTPUT, _declared(options) or (pa.string() if column is None else pa.null())),)
-        return ModelInfo({_FUNCTION: Signature(inputs, outputs)}, _FUNCTION)
+        return ModelInfo({_FUNCTION: Signature(inputs, outputs)}, _FUNCTION, by_row=reference.target == "row")
 
     def load(self, context: LoadContext) -> BatchModel | RowModel:
         """The model of the kind that the reference names."""

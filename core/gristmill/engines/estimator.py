@@ -82,3 +82,7 @@ class EstimatorModel(BatchModel):
         self._limit.apply()
         result = self._function(self._input.take(batch))
         return to_output(self._input.detach(result), batch.num_rows)
+
+    def close(self) -> None:
+        """Give back the threads."""
+        self._limit.release()

@@ -103,8 +103,9 @@ class PipelineModel(BatchModel):
         return to_output(result, batch.num_rows, self._task.signature.outputs)
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Let go of the weights and give back the threads."""
         self._pipeline = None
+        self._limit.release()
 
     def _cell(self, cell: Any) -> Any:
         if self._task.medium == "image":

@@ -30,12 +30,14 @@ class ModelInfo:
         functions: the model's functions by name; a `Signature` may leave inputs or outputs open (None).
         default_function: the function to run when none is named; None asks the user to name one if there are several.
         uses_gpu: whether the model can use a GPU.
+        by_row: whether the loaded model is a `RowModel`; shards are then small, since each row is slow.
         preload: modules worth importing before worker processes are started, such as `("sklearn.linear_model",)`.
     """
 
     functions: Mapping[str, Signature]
     default_function: str | None = None
     uses_gpu: bool = True
+    by_row: bool = False
     preload: tuple[str, ...] = ()
 
 

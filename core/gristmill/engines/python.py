@@ -8,11 +8,11 @@ from gristmill.engines.estimator import EstimatorModel, describe_estimator
 from gristmill.engines.pipeline import PipelineModel, describe_hf, describe_pipeline, load_pipeline
 from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo
 from gristmill.errors import ModelError
-from gristmill.models.objects import instance_of, load_object, object_kind
+from gristmill.models.objects import ModelObject, ObjectKind, instance_of, load_object, object_kind
 from gristmill.models.reference import ModelReference, parse_reference
 from gristmill.storage.storage import Storage
 
-__all__ = ["PythonEngine"]
+__all__ = ["PythonEngine", "describe_object"]
 
 
 class PythonEngine:
@@ -37,12 +37,7 @@ class PythonEngine:
         if reference.scheme == "hf":
             return describe_hf(reference.target, options)
         found = load_object(reference.scheme, reference.target, storage)
-        kind = _kind(found, model)
-        if kind == "custom":
-            return describe_custom(found)
-        if kind == "function":
-            return describe_function(found)
-        return describe_estimator(found) if kind == "estimator" else describe_pipeline(found)
+        return describe_object(ModelObject(found, _kind(found, model)))
 
     def load(self, context: LoadContext) -> BatchModel:
         """The model, built or unpickled, with its weights."""
@@ -58,6 +53,15 @@ class PythonEngine:
         return EstimatorModel(found, context) if kind == "estimator" else PipelineModel(found, context)
 
 
+def describe_object(model: ModelObject) -> ModelInfo:
+    """The functions of a model that is given as an object."""
+    if model.kind == "custom":
+        return describe_custom(model.value)
+    if model.kind == "function":
+        return describe_function(model.value)
+    return describe_estimator(model.value) if model.kind == "estimator" else describe_pipeline(model.value)
+
+
 def _reference(model: str) -> ModelReference:
     reference = parse_reference(model)
     if reference.scheme not in ("python", "pickle", "hf"):
@@ -67,7 +71,7 @@ def _reference(model: str) -> ModelReference:
     return reference
 
 
-def _kind(found: Any, model: str) -> str:
+def _kind(found: Any, model: str) -> ObjectKind:
     try:
         return object_kind(found)
     except ModelError as error:

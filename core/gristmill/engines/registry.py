@@ -7,7 +7,7 @@ from gristmill.engines.protocol import Engine
 from gristmill.errors import GristmillError, ModelError, SpecError
 from gristmill.spec.engine import ENGINE_GROUP, EngineOptions
 
-__all__ = ["engine_for", "load_engine", "installed_engines"]
+__all__ = ["engine_for", "installed_engines", "load_engine"]
 
 _PROTOCOL = ("name", "option_names", "handles", "describe", "load")
 

@@ -17,6 +17,7 @@ class ThreadLimit:
         self._threads = threads
         self._applied: set[int] = set()
         self._controller: Any = None
+        self._limits: list[Any] = []
 
     def apply(self) -> None:
         """Limit the calling thread; cheap after the first time."""
@@ -30,5 +31,12 @@ class ThreadLimit:
             return
         if self._controller is None:
             self._controller = ThreadpoolController()
-        self._controller.limit(limits=self._threads)
+        self._limits.append(self._controller.limit(limits=self._threads))
         self._applied.add(current)
+
+    def release(self) -> None:
+        """Give the process back the threads it had; for a worker that shares its process with others."""
+        for limit in reversed(self._limits):
+            limit.restore_original_limits()
+        self._limits.clear()
+        self._applied.clear()

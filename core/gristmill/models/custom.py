@@ -106,7 +106,7 @@ def inference_api(
     """Mark a method as a function of the model.
 
     The method takes a frame: a pandas DataFrame, or a `pyarrow.Table` or `pyarrow.RecordBatch` where its annotation
-    says so. It returns as many rows, in the same order: a DataFrame, a Series, a numpy array, a list, a dict of columns,
+    says so. It returns as many rows, in the same order: a DataFrame, a Series, a numpy array, a list, a dict of columns
     or Arrow. Its keyword-only parameters are the function's params; each has a default.
 
     Args:
@@ -122,9 +122,9 @@ def inference_api(
         >>> signature_of(inference_functions(Lengths)["predict"]).output_schema()
         length: int64
     """
+    declared = _Declared(_features(inputs, "inputs"), _features(outputs, "outputs"))
 
     def mark(method: _Function) -> _Function:
-        declared = _Declared(_features(inputs, "inputs"), _features(outputs, "outputs"))
         setattr(method, _MARK, declared)
         return method
 
