@@ -21,11 +21,18 @@ Example of a `gristmill.toml`::
 """
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from gristmill.errors import SpecError
 from gristmill.spec.base import Spec, spec_error
@@ -140,6 +147,10 @@ class Settings(BaseSettings):
             return cls(**overrides)
         except ValidationError as error:
             raise spec_error("settings", error) from error
+        except SettingsError as error:  # a variable that is not JSON; it names the field and not the value
+            raise SpecError(f"settings: {error}; write the GRISTMILL_ variable as JSON") from error
+        except tomllib.TOMLDecodeError as error:
+            raise SpecError(f"settings: {config or 'gristmill.toml'} is not TOML: {error}") from error
 
     def pool(self, name: str | None) -> PoolSettings:
         """The pool `name`, or the default pool.

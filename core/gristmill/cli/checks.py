@@ -170,7 +170,7 @@ def _settings() -> "tuple[Settings | None, list[Check]]":
         sources.append(f"environment: {', '.join(variables)}")
     try:
         settings = Settings.load()
-    except (GristmillError, ValueError, OSError) as error:
+    except (GristmillError, OSError) as error:
         where = "GRISTMILL_CONFIG" if named else f"{path} and the GRISTMILL_ variables"
         detail = scrubbed(_without_values(str(error)))
         return None, [Check("base", "settings", "failed", detail, f"correct it in {where}")]

@@ -48,9 +48,9 @@ def demo(
         from gristmill.cli.run import settings_allowing
         from gristmill.demo.digits import prepare
 
-        prepared = prepare(output)
-        settings = settings_allowing([str(prepared.images.resolve())])
+        settings = settings_allowing([str((output / "images").resolve())])
         ray = settings.pool(pool).kind == "ray"
+        prepared = prepare(output)
         console.note(
             f"{count(prepared.rows.num_rows + prepared.learned)} pictures in {_shown(prepared.images)}, a model that "
             f"has learned from {count(prepared.learned)} of them: {_shown(prepared.model)}",
