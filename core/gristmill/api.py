@@ -8,8 +8,6 @@ import pyarrow as pa
 
 from gristmill.errors import JobStateError, SpecError
 from gristmill.inputs.frame import Frame
-from gristmill.inputs.listing import FileListing
-from gristmill.inputs.listing import list_files as listing_of
 from gristmill.jobs.handle import Job
 from gristmill.jobs.listing import jobs_table
 from gristmill.jobs.record import JobRecord
@@ -25,7 +23,8 @@ from gristmill.submission.deletion import delete
 from gristmill.submission.submit import Wish, submit
 
 if TYPE_CHECKING:
-    from gristmill.inputs.query import Query
+    from gristmill.inputs.listing import FileListing
+    from gristmill.inputs.query import QuerySource
 
 __all__ = [
     "delete_job",
@@ -212,7 +211,7 @@ def list_files(
     column_name: str = "FILE_PATH",
     *,
     settings: Settings | None = None,
-) -> FileListing:
+) -> "FileListing":
     """The files at a location as rows of one column, ready to be `X`.
 
     Args:
@@ -224,6 +223,8 @@ def list_files(
     Raises:
         EmptyInputError: no file matches.
     """  # noqa: D301 - the backslash is doubled
+    from gristmill.inputs.listing import list_files as listing_of
+
     return listing_of(_storage(settings), location, pattern=pattern, column_name=column_name)
 
 
@@ -233,12 +234,12 @@ def list_stage_files(
     column_name: str = "FILE_PATH",
     *,
     settings: Settings | None = None,
-) -> FileListing:
+) -> "FileListing":
     """The same as `list_files`, under the name that some know."""
     return list_files(location, pattern, column_name, settings=settings)
 
 
-def query(sql: str, *, settings: Settings | None = None) -> "Query":
+def query(sql: str, *, settings: Settings | None = None) -> "QuerySource":
     """Rows from SQL over files, run by DuckDB when they are asked for; ready to be `X`.
 
     Paths in quotes may be stages: `SELECT * FROM '@lake/orders/*.parquet' WHERE price > 10`.
@@ -247,9 +248,9 @@ def query(sql: str, *, settings: Settings | None = None) -> "Query":
         SpecError: DuckDB does not understand it.
         MissingExtraError: DuckDB is not installed.
     """
-    from gristmill.inputs.query import Query
+    from gristmill.inputs.query import QuerySource
 
-    return Query(_storage(settings), sql)
+    return QuerySource(sql, _storage(settings))
 
 
 def read_output(location: Location, *, columns: list[str] | None = None, settings: Settings | None = None) -> pa.Table:
@@ -285,5 +286,3 @@ def read_manifest(location: Location, *, settings: Settings | None = None) -> Ma
     """
     storage = _storage(settings)
     return manifest_of(storage, storage.resolve(location))
-
-

@@ -34,7 +34,10 @@ def dies_on(*poison: int) -> Behaviour:
         stop = task.start + (task.rows or 0)
         if task.verdict is not None:
             errors = tuple((place, task.verdict) for place in range(task.start, stop))
-            return [Began(task.id), PartDone(task.id, task.start, stop - task.start, "x", errors=len(errors), samples=errors)]
+            return [
+                Began(task.id),
+                PartDone(task.id, task.start, stop - task.start, "x", errors=len(errors), samples=errors),
+            ]
         if not any(task.start <= row < stop for row in poison):
             return done(task)
         events: list[Event] = [Began(task.id)]

@@ -107,7 +107,9 @@ def test_a_task_that_storage_fails_is_tried_three_times_and_then_ends_the_job() 
 
 
 def test_a_failure_that_cannot_pass_is_not_tried_again() -> None:
-    run = Run(shards=2, rows=5, behave=lambda task: [TaskFailed(task.id, "SchemaError", "no column x", retryable=False)])
+    run = Run(
+        shards=2, rows=5, behave=lambda task: [TaskFailed(task.id, "SchemaError", "no column x", retryable=False)]
+    )
     reason = run()
     assert reason is not None
     assert "no column x" in reason

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gristmill.errors import SchemaError
+from gristmill.errors import SchemaError, SpecError
 from gristmill.inputs.content import ContentHash
 from gristmill.inputs.files import FilesSource
 from gristmill.inputs.fit import fit_column
@@ -17,7 +17,7 @@ from gristmill.inputs.query import QuerySource
 from gristmill.storage.location import join
 from gristmill.storage.storage import FileInfo, Storage
 
-__all__ = ["SnapshotResult", "snapshot"]
+__all__ = ["SnapshotResult", "content_hash", "snapshot"]
 
 _GROUP = Bounds(rows=65_536, bytes=64 * 1024**2)
 _FILE_BYTES = 512 * 1024**2
@@ -63,6 +63,20 @@ def snapshot(source: FrameSource | QuerySource, storage: Storage, target_folder:
         raise
     planned = FilesSource("parquet", target_folder, tuple(files.infos), source.schema)
     return SnapshotResult(planned, files.hash.hexdigest(), files.rows)
+
+
+def content_hash(source: FrameSource) -> str:
+    """The `content_hash` that a snapshot of the rows would have; writes nothing.
+
+    Raises:
+        SpecError: the rows can be read only once.
+    """
+    if source.kind == "pyarrow.RecordBatchReader":
+        raise SpecError("X: a stream is read once, so a job with a name or key cannot tell it again; give a table")
+    found = ContentHash(source.schema)
+    for piece in _pieces(source):
+        found.update(piece.rows)
+    return found.hexdigest()
 
 
 def _pieces(source: FrameSource | QuerySource) -> Iterator[Piece]:

@@ -80,7 +80,8 @@ def _fit(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _fit_rows(column: pa.Array, field: pa.Field) -> tuple[pa.Array, dict[int, RowError]]:
     """Fit row by row, to find the rows that do not."""
-    pieces, errors = [], {}
+    pieces: list[pa.Array] = []
+    errors: dict[int, RowError] = {}
     for index in range(len(column)):
         try:
             pieces.append(_fit(column.slice(index, 1), field.type))
@@ -110,7 +111,8 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, d
         message = f"the model gave the column {extra[0]!r}, which its first results did not have; declare the outputs"
         error = RowError("SchemaError", message, "output", extra[0])
         return _nulls(batch.num_rows, schema), dict.fromkeys(range(batch.num_rows), error)
-    columns, errors = [], {}
+    columns: list[pa.Array] = []
+    errors: dict[int, RowError] = {}
     for field in schema:
         position = batch.schema.get_field_index(field.name)
         column = pa.nulls(batch.num_rows, field.type) if position < 0 else batch.column(position)

@@ -71,7 +71,9 @@ class BatchRunner:
     budget: ErrorBudget
     _found: dict[int, RowError] = field(default_factory=dict)
 
-    def run(self, block: Block, *, size: int | None = None, announce: Callable[[int, int], None] | None = None) -> Iterator[Result]:
+    def run(
+        self, block: Block, *, size: int | None = None, announce: Callable[[int, int], None] | None = None
+    ) -> Iterator[Result]:
         """The results of a block, in order, one for each call's worth of rows.
 
         Args:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gristmill.inputs.formats import Format
 from gristmill.plan.shards import Shard
 from gristmill.settings import Settings
 from gristmill.spec.input import ColumnHandling
@@ -75,7 +76,7 @@ class WorkerSpec:
     function: str
     params: Mapping[str, Any]
     options: Mapping[str, Any]
-    format: str
+    format: Format
     input_schema: pa.Schema
     column_handling: Mapping[str, ColumnHandling]
     allowed: tuple[str, ...]

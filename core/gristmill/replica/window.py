@@ -120,7 +120,8 @@ def _result(entry: _Pending, block: Block, schema: pa.Schema) -> Result:
 
 def _columns(columns: dict[str, list[Any]], schema: pa.Schema) -> tuple[pa.RecordBatch, dict[int, RowError]]:
     """Arrow columns of Python values; the values that do not fit become errors."""
-    arrays, errors = [], {}
+    arrays: list[pa.Array] = []
+    errors: dict[int, RowError] = {}
     for column in schema:
         values = columns[column.name]
         try:
@@ -131,5 +132,7 @@ def _columns(columns: dict[str, list[Any]], schema: pa.Schema) -> tuple[pa.Recor
                     pa.array([value], column.type)
                 except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
                     errors.setdefault(index, RowError.of(error, step="output", reference=column.name))
-            arrays.append(pa.array([None if index in errors else value for index, value in enumerate(values)], column.type))
+            arrays.append(
+                pa.array([None if index in errors else value for index, value in enumerate(values)], column.type)
+            )
     return pa.RecordBatch.from_arrays(arrays, schema=schema), errors

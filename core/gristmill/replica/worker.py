@@ -16,9 +16,12 @@ import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+from typing_extensions import TypeIs
 
 from gristmill.engines.protocol import BatchModel, LoadContext, LoadedModel, RowModel
-from gristmill.engines.registry import engine_named
+from gristmill.engines.registry import load_engine
 from gristmill.inputs.block import Block
 from gristmill.inputs.reader import read_shard
 from gristmill.replica.agreement import Agreement
@@ -28,9 +31,10 @@ from gristmill.replica.messages import Announced, Assign, Began, Fatal, Ready, T
 from gristmill.replica.sink import Sink
 from gristmill.replica.sizing import BatchSizer
 from gristmill.replica.stream import Item, Prefetch, TaskEnd, TaskStart
-from gristmill.resolve.columns import ColumnResolver
-from gristmill.storage.access import AccessPolicy
 from gristmill.storage.storage import Storage
+
+if TYPE_CHECKING:
+    from gristmill.resolve.columns import ColumnResolver
 
 __all__ = ["run_worker"]
 
@@ -77,6 +81,9 @@ class _Worker:
         self.stopped = threading.Event()
         self.resolver: ColumnResolver | None = None
         if spec.column_handling:
+            from gristmill.resolve.columns import ColumnResolver
+            from gristmill.storage.access import AccessPolicy
+
             self.resolver = ColumnResolver(
                 spec.column_handling,
                 storage=self.storage,
@@ -88,7 +95,7 @@ class _Worker:
     def load(self) -> LoadedModel:
         spec = self.spec
         schema = spec.input_schema if self.resolver is None else self.resolver.model_schema(spec.input_schema)
-        return engine_named(spec.engine).load(
+        return load_engine(spec.engine).load(
             LoadContext(
                 model=spec.model,
                 function=spec.function,
@@ -105,7 +112,7 @@ class _Worker:
     def run(self, model: LoadedModel) -> None:
         """All stages, until `Stop`."""
         threading.Thread(target=self._listen, name="inbox", daemon=True).start()
-        intake: Iterator[Item] = self._intake(_ROW_BLOCK if hasattr(model, "infer_row") else self.sizer.read_rows)
+        intake: Iterator[Item] = self._intake(_ROW_BLOCK if _is_row_model(model) else self.sizer.read_rows)
         if self.resolver is not None:
             intake = self.resolver.resolve(intake)
         items = Prefetch(intake, depth=3, name="intake")
@@ -122,7 +129,7 @@ class _Worker:
         writer = threading.Thread(target=self._drain, args=(sink, done), name="sink", daemon=True)
         writer.start()
         try:
-            if hasattr(model, "infer_row"):
+            if _is_row_model(model):
                 asyncio.run(self._run_rows(model, items, done))
             else:
                 self._run_batches(model, items, done)
@@ -171,7 +178,7 @@ class _Worker:
 
     def _drain(self, sink: Sink, done: "queue.Queue[TaskStart | Result | TaskEnd | None]") -> None:
         """Run the sink; if it breaks, say so and keep taking, so that the model's thread is not left waiting."""
-        items = iter(done.get, None)
+        items: Iterator[TaskStart | Result | TaskEnd] = iter(done.get, None)
         try:
             sink.run(items)
         except Exception as error:  # noqa: BLE001 - a bug must end the job, not hang it
@@ -209,6 +216,8 @@ class _Worker:
     ) -> None:
         from gristmill.replica.window import run_window
 
+        await asyncio.to_thread(self.agreement.settle, model.output_schema)
+
         async def stream() -> AsyncIterator[Item]:
             source = iter(items)
             while (item := await asyncio.to_thread(next, source, None)) is not None:
@@ -217,6 +226,10 @@ class _Worker:
                 yield item
 
         await run_window(model, stream(), done.put, self._announce)
+
+
+def _is_row_model(model: LoadedModel) -> TypeIs[RowModel]:
+    return hasattr(model, "infer_row")
 
 
 def _careful_rows(task: Task) -> int | None:

@@ -279,7 +279,10 @@ class Coordinator:
             return False
         if len(tasks) < _DEPTH:
             return True
-        return len(tasks) < _MOST and sum(_ENOUGH_ROWS if task.rows is None else task.rows for task in tasks) < _ENOUGH_ROWS
+        return (
+            len(tasks) < _MOST
+            and sum(_ENOUGH_ROWS if task.rows is None else task.rows for task in tasks) < _ENOUGH_ROWS
+        )
 
 
 def first_errors(tally: Tally) -> list[dict[str, object]]:

@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import pyarrow as pa
 
@@ -63,9 +64,7 @@ def execute(storage: Storage, record: JobRecord, run: RunRecord) -> State:
 
 
 class _Execution:
-    def __init__(
-        self, storage: Storage, record: JobRecord, run: RunRecord, logs: LogWriter, started: float
-    ) -> None:
+    def __init__(self, storage: Storage, record: JobRecord, run: RunRecord, logs: LogWriter, started: float) -> None:
         self.storage = storage
         self.record = record
         self.run_record = run
@@ -73,7 +72,9 @@ class _Execution:
         self.started = started
         self.request: JobRequest = record.request()
         self.how = run.claim().how
-        self.policy = ErrorPolicy(self.how.job_spec.on_error, self.how.job_spec.max_errors, self.how.job_spec.max_error_rate)
+        self.policy = ErrorPolicy(
+            self.how.job_spec.on_error, self.how.job_spec.max_errors, self.how.job_spec.max_error_rate
+        )
         self.commits = CommitLog(storage, self.request.staging, generation=run.generation)
         self.progress = ShardProgress(self.request.shards)
         self.live = Live()
@@ -178,16 +179,18 @@ class _Execution:
             claim,
             self.commits.in_order(self.request.shards),
             shards=self.request.shards,
+            staging=self.request.staging,
             mode=self.request.mode,
             schema=schema,
             header=ManifestHeader(
                 job=self.record.id,
                 name=self.request.name,
+                key=self.request.key,
                 fingerprint=self.request.fingerprint,
                 model=self.request.model,
                 function=self.request.function,
-                created=self.request.created,
-                started=self.started,
+                created=datetime.fromtimestamp(self.request.created, UTC),
+                started=datetime.fromtimestamp(self.started, UTC),
             ),
         )
         return JobStatus.DONE, _done(manifest.rows, manifest.errors)

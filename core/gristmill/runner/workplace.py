@@ -44,7 +44,7 @@ def make_executor(pool: PoolSettings, how: JobSpec, request: JobRequest) -> "Exe
         from gristmill.executors.ray import RayExecutor
     except ImportError as error:
         raise MissingExtraError.of("ray", "ray", need=f"the pool of kind {pool.kind!r}") from error
-    return RayExecutor(
+    executor: Executor = RayExecutor(
         pool=pool,
         replicas=how.replicas,
         num_workers=how.num_workers,
@@ -52,6 +52,7 @@ def make_executor(pool: PoolSettings, how: JobSpec, request: JobRequest) -> "Exe
         memory=how.memory_requests,
         gpus=how.gpu_requests,
     )
+    return executor
 
 
 def worker_spec(job_id: str, request: JobRequest, how: JobSpec, settings: Settings, policy: ErrorPolicy) -> WorkerSpec:

@@ -11,13 +11,14 @@ from gristmill.outputs.layout import PRIVATE, SENTINEL
 from gristmill.outputs.schema import output_schema
 from gristmill.settings import PoolSettings
 from gristmill.spec.enums import OnError, SaveMode
-from gristmill.spec.input import InputSpec
+from gristmill.spec.input import ColumnHandling, InputSpec
 from gristmill.spec.job import JobSpec
 from gristmill.storage.location import is_under, join, scheme_of
 from gristmill.storage.storage import Storage
 
 __all__ = [
     "check_columns",
+    "check_file_columns",
     "check_output_columns",
     "check_output_is_free",
     "check_overlap",
@@ -76,8 +77,23 @@ def check_columns(schema: pa.Schema, spec: InputSpec, signature: Signature, *, f
     if signature.inputs is not None:
         wanted = [feature.name for feature in signature.inputs if feature.name.lower() not in there]
         if wanted:
-            raise SchemaError(f"the function {function!r} needs the input column(s) {', '.join(wanted)}; the input has: {has}")
+            raise SchemaError(
+                f"the function {function!r} needs the input column(s) {', '.join(wanted)}; the input has: {has}"
+            )
     return {name: there[name.lower()] for name in spec.column_handling or {}}
+
+
+def check_file_columns(handling: Mapping[str, ColumnHandling], schema: pa.Schema) -> None:
+    """Refuse file columns that do not hold text.
+
+    Raises:
+        SchemaError: one does not.
+    """
+    for name in handling:
+        kind = schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+            raise SchemaError(f"input_spec.column_handling: the column {name!r} holds {kind}, not paths as text")
 
 
 def check_output_columns(schema: pa.Schema, signature: Signature, *, on_error: OnError) -> None:

@@ -1,6 +1,5 @@
 """Deleting a job: its record, and its work in progress at the output location."""
 
-from gristmill.jobs.cluster import ClusterClient
 from gristmill.jobs.record import JobRecord
 from gristmill.storage.storage import Storage
 
@@ -14,5 +13,7 @@ def delete(storage: Storage, record: JobRecord) -> None:
     run = record.latest()
     claim = None if run is None else run.claim()
     if claim is not None and claim.address is not None and claim.submission_id is not None:
+        from gristmill.jobs.cluster import ClusterClient
+
         ClusterClient(claim.address).delete(claim.submission_id)
     record.delete()

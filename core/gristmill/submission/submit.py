@@ -13,10 +13,9 @@ from gristmill.engines.python import describe_object
 from gristmill.engines.registry import engine_for
 from gristmill.errors import ConflictError, OutputError, SpecError
 from gristmill.inputs.files import FilesSource, open_files
-from gristmill.inputs.frames import FrameSource, frame_source
-from gristmill.inputs.listing import FileListing
-from gristmill.inputs.query import QuerySource, query_source
+from gristmill.inputs.query import QuerySource
 from gristmill.inputs.snapshot import content_hash, snapshot
+from gristmill.inputs.source import Source, open_source
 from gristmill.jobs.handle import Job
 from gristmill.jobs.judgement import verdict_of
 from gristmill.jobs.record import JobRecord
@@ -27,9 +26,9 @@ from gristmill.models.reference import normalize_model
 from gristmill.models.signature import Signature
 from gristmill.outputs.layout import staging_of
 from gristmill.outputs.manifest import read_manifest
-from gristmill.plan.planner import ShardPolicy, plan_shards
+from gristmill.plan.planner import plan_shards
+from gristmill.plan.policy import ShardPolicy
 from gristmill.plan.store import write_plan
-from gristmill.resolve.columns import check_file_columns
 from gristmill.spec.engine import EngineOptions
 from gristmill.spec.input import InputSpec
 from gristmill.spec.job import JobSpec
@@ -45,10 +44,8 @@ from gristmill.submission.launch import launch, user
 __all__ = ["Wish", "submit"]
 
 _FILE_ROWS = 1_000
-_TABLE_ROWS = 1_000_000
+_TABLE_ROWS = 1024**2
 _ATTACH_TRIES = 20
-
-Source = FilesSource | FrameSource | QuerySource
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +136,25 @@ def _check(storage: Storage, wish: Wish, home: str) -> _Checked:
     schema = source.schema
     names = checks.check_columns(schema, wish.input_spec, signature, function=function)
     handling = {names[given]: spec for given, spec in (wish.input_spec.column_handling or {}).items()}
-    check_file_columns(handling, schema)
+    if handling:
+        checks.check_file_columns(handling, schema)
     checks.check_output_columns(schema, signature, on_error=wish.job_spec.on_error)
     inputs = [source.location] if isinstance(source, FilesSource) else []
     checks.check_overlap(inputs, location)
     checks.check_pool(pool, wish.job_spec, info, name=pool_name, locations=[home, location, *inputs])
-    allowed = tuple(storage.resolve(text, what="input_spec.allowed_locations") for text in wish.input_spec.allowed_locations)
-    if isinstance(wish.rows, FileListing):
-        allowed += (wish.rows.location,)
+    allowed = tuple(
+        storage.resolve(text, what="input_spec.allowed_locations") for text in wish.input_spec.allowed_locations
+    )
+    allowed += _listed(wish.rows)
     return _Checked(
         model, engine, options.for_engine(), info, function, signature, params, source, schema, handling, allowed,
         location, name, pickled,
     )  # fmt: skip
+
+
+def _listed(rows: Any) -> tuple[str, ...]:
+    """Where a file listing was made: the user named it, so its files may be opened."""
+    return (rows.location,) if type(rows).__name__ == "FileListing" else ()
 
 
 def _source(storage: Storage, wish: Wish) -> Source:
@@ -160,10 +164,12 @@ def _source(storage: Storage, wish: Wish) -> Source:
         which = f"{' and '.join(named)} were given" if named else "none was given"
         raise SpecError(f"give exactly one of X, query and input_location; {which}")
     if wish.query is not None:
-        return query_source(storage, wish.query)
+        return QuerySource(wish.query, storage)
     if wish.input_location is not None:
         return open_files(storage, wish.input_location, format=wish.input_format)
-    return frame_source(wish.rows)
+    if isinstance(wish.rows, str):
+        raise SpecError(f"X: give rows, not text; for files use input_location={wish.rows!r}, for SQL use query=")
+    return open_source(wish.rows, storage)
 
 
 def _request(storage: Storage, wish: Wish, checked: _Checked) -> JobRequest:
@@ -227,7 +233,7 @@ def _stage(storage: Storage, wish: Wish, checked: _Checked, request: JobRequest,
         files = _snapshot(storage, checked.source, join(request.staging, "input"))
         how = wish.job_spec
         policy = ShardPolicy(
-            max_rows=_FILE_ROWS if checked.file_columns else _TABLE_ROWS,
+            max_rows=_FILE_ROWS if checked.file_columns or checked.info.by_row else _TABLE_ROWS,
             parallelism=how.replicas * how.num_workers,
         )
         plan = write_plan(storage, join(request.staging, "plan.parquet"), plan_shards(storage, files, policy))
@@ -253,5 +259,3 @@ def _stage(storage: Storage, wish: Wish, checked: _Checked, request: JobRequest,
 
 def _snapshot(storage: Storage, source: Source, folder: str) -> FilesSource:
     return source if isinstance(source, FilesSource) else snapshot(source, storage, folder).source
-
-
