@@ -49,6 +49,11 @@ def test_rows_are_answered_one_at_a_time_like_batches(context: Any, storage: Sto
     assert (model.window, model.output_schema) == (7, pa.schema([("echo", pa.int64())]))
 
 
+def test_only_the_row_kind_says_that_it_runs_by_row(storage: Storage) -> None:
+    kinds = {model: EchoEngine().describe(model, {}, storage).by_row for model in ("echo:", "echo:batch", "echo:row")}
+    assert kinds == {"echo:": False, "echo:batch": False, "echo:row": True}
+
+
 def test_a_batch_with_a_chosen_value_fails(context: Any) -> None:
     with pytest.raises(ValueError, match="fail_on: 2"):
         infer(context, column="id", fail_on=2)
