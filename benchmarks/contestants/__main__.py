@@ -13,6 +13,4 @@ if __name__ == "__main__":
     module, options = CONTESTANTS[sys.argv[1]]
     workload = WORKLOADS[arguments["workload"]]
     run = importlib.import_module(f"benchmarks.contestants.{module}").run
-    run(workload, workload.dataset(arguments["rows"]), Path(arguments["output"]), **options).write(
-        Path(arguments["report"])
-    )
+    run(workload, workload.dataset(arguments["rows"]), Path(arguments["output"]), **options)

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.steady import Steady
 from benchmarks.workloads.workload import Dataset, FileWorkload, Workload
 
 __all__ = ["run"]
@@ -11,8 +10,8 @@ __all__ = ["run"]
 
 def run(
     workload: Workload, dataset: Dataset, output: Path, *, pool: str = "local", replicas: int = 1, num_workers: int = 1
-) -> Steady:
-    """Submit, wait, and look at the manifest."""
+) -> None:
+    """Submit, and wait for the end."""
     import gristmill
 
     handling: dict[str, Any] = {}
@@ -31,4 +30,3 @@ def run(
     )
     if job.status != gristmill.JobStatus.DONE:
         raise SystemExit(f"the job ended as {job.status}: {job.get_logs()}")
-    return Steady(dataset.rows, None)

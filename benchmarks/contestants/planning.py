@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.harness.steady import Steady
+from benchmarks.harness.steady import Report
 from gristmill.executors.protocol import Executor
 from gristmill.outputs.commit import CommitLog
 from gristmill.outputs.progress import ShardProgress
@@ -75,11 +75,12 @@ def plan(folder: str, target: str) -> int:
     return write_plan(storage, target, plan_shards(storage, source, ShardPolicy())).files
 
 
-def coordinate(shards: int, folder: str) -> Steady:
+def coordinate(shards: int, folder: str) -> Report:
     """A plan of many shards, from plan file to commit log."""
     import time
 
     storage = Storage(Settings.load())
+    Path(folder).mkdir(parents=True, exist_ok=True)
     where = f"{folder}/plan.parquet"
     write_plan(storage, where, _shards(shards))
     start = time.monotonic()
@@ -100,7 +101,7 @@ def coordinate(shards: int, folder: str) -> Steady:
     problem = coordinator.run(None, workers=WORKERS)  # type: ignore[arg-type] - stubs need no specification
     if problem is not None or tally.rows != shards * ROWS:
         raise SystemExit(f"{tally.rows:,} rows: {problem}")
-    return Steady(shards, time.monotonic() - start)
+    return Report(shards, time.monotonic() - start)
 
 
 def _shards(count: int) -> Iterator[Shard]:
@@ -112,6 +113,6 @@ def _shards(count: int) -> Iterator[Shard]:
 if __name__ == "__main__":
     what, report, *rest = sys.argv[1:]
     if what == "plan":
-        Steady(plan(*rest), None).write(Path(report))
+        Report(plan(*rest), None).write(Path(report))
     else:
         coordinate(int(rest[0]), rest[1]).write(Path(report))

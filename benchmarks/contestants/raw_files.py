@@ -25,6 +25,8 @@ def worker(workload: FileWorkload) -> Callable[[Sequence[tuple[Path, int]], Path
     read = _local_reader(workload) if workload.location is None else _objects
 
     def work(groups: Sequence[tuple[Path, int]], target: Path) -> None:
+        if not groups:
+            return
         listing = pa.concat_tables(pq.ParquetFile(path).read_row_group(number) for path, number in groups)
         predictions: list[Any] = []
         for contents in read(listing["image"].to_pylist(), workload.batch_rows):

@@ -20,6 +20,8 @@ def worker(workload: TableWorkload) -> Callable[[Sequence[tuple[Path, int]], Pat
     model = workload.load()
 
     def work(groups: Sequence[tuple[Path, int]], target: Path) -> None:
+        if not groups:
+            return
         read: queue.Queue[Any] = queue.Queue(2)
         done: queue.Queue[Any] = queue.Queue(2)
         reader = threading.Thread(target=_fill, args=(_tables(groups), read))

@@ -16,7 +16,7 @@ from benchmarks.harness.process import ROOT, Outcome, Process
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.workload import BUCKET, FileWorkload, Workload
 
-__all__ = ["Result", "compare"]
+__all__ = ["Result", "compare", "line", "summary"]
 
 
 @dataclass
@@ -77,9 +77,9 @@ def compare(
             for name in contestants:
                 outcome = process.run(name, workload_name, dataset)
                 outcomes[name].append(outcome)
-                print(_line(name, outcome), flush=True)
+                print(line(name, outcome), flush=True)
     _agree(outcomes)
-    return {name: _result(runs) for name, runs in outcomes.items()}
+    return {name: summary(runs) for name, runs in outcomes.items()}
 
 
 @contextmanager
@@ -126,7 +126,8 @@ def _agree(outcomes: dict[str, list[Outcome]]) -> None:
             run.error = f"its predictions are not the first contestant's: {run.checksum}, not {right}"
 
 
-def _result(runs: list[Outcome]) -> Result:
+def summary(runs: list[Outcome]) -> Result:
+    """Medians of times, maxima of memory."""
     error = next((run.error for run in runs if run.error), None)
     if error:
         return Result(error=error)
@@ -141,7 +142,8 @@ def _result(runs: list[Outcome]) -> Result:
     )
 
 
-def _line(name: str, outcome: Outcome) -> str:
+def line(name: str, outcome: Outcome) -> str:
+    """A run for people."""
     if outcome.error:
         return f"  {name:15} failed after {outcome.seconds:.2f} s: {outcome.error}"
     rate = f"{outcome.steady:,.0f} rows/s" if outcome.steady else "-"

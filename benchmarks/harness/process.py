@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.harness.memory import Peak, TreeSampler, descendants
-from benchmarks.harness.steady import FIRST_CALLS, Steady
+from benchmarks.harness.steady import MARKS, Report, steady_seconds
 from benchmarks.harness.verify import WrongOutputError, checksum
 from benchmarks.workloads.workload import Dataset
 
@@ -34,6 +34,7 @@ class Outcome:
 
     Attributes:
         seconds: from the start of the process to its exit.
+        rows: rows that it says it wrote.
         steady: rows a second while rows flowed, or None.
         peak: resident memory.
         checksum: of the predictions.
@@ -41,6 +42,7 @@ class Outcome:
     """
 
     seconds: float = 0.0
+    rows: int = 0
     steady: float | None = None
     peak: Peak = field(default_factory=Peak)
     checksum: str | None = None
@@ -65,21 +67,42 @@ class Process:
 
     def run(self, contestant: str, workload: str, dataset: Dataset) -> Outcome:
         """Run a contestant once, and look at what it wrote."""
+        output = self.scratch / "output"
+        arguments = {"workload": workload, "rows": dataset.rows, "output": str(output)}
+        outcome = self.measure("benchmarks.contestants", contestant, json.dumps(arguments))
+        if outcome.error is None:
+            try:
+                outcome.checksum = checksum(output, dataset)
+            except WrongOutputError as error:
+                outcome.error = str(error)
+            seconds = steady_seconds(self.marks, output)
+            outcome.steady = dataset.rows / seconds if seconds else None
+        return outcome
+
+    @property
+    def marks(self) -> Path:
+        """Where processes leave a mark when they first call the model."""
+        return self.scratch / "marks"
+
+    @property
+    def report(self) -> Path:
+        """Where a process that writes no output leaves its `Report`."""
+        return self.scratch / "report.json"
+
+    def measure(self, module: str, *arguments: str) -> Outcome:
+        """Run a module once, in an empty scratch folder."""
         shutil.rmtree(self.scratch, ignore_errors=True)
-        for name in ("calls", "home"):
+        for name in ("marks", "home"):
             (self.scratch / name).mkdir(parents=True)
         os.sync()
-        output, report, log = (self.scratch / name for name in ("output", "report.json", "log.txt"))
-        arguments = {
-            "workload": workload, "rows": dataset.rows, "output": str(output), "report": str(report),
-        }  # fmt: skip
+        log = self.scratch / "log.txt"
         outcome = Outcome()
         with log.open("wb") as stream:
             sampler = TreeSampler(self.besides)
             sampler.start()
             start = time.monotonic()
             child = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.contestants", contestant, json.dumps(arguments)],
+                [sys.executable, "-m", module, *arguments],
                 cwd=ROOT, env=self._environment(), stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             )  # fmt: skip
             timer = threading.Timer(self.limit, child.kill)  # `wait` with a time-out would poll, 50 ms apart
@@ -92,12 +115,10 @@ class Process:
         if code != 0:
             lines = log.read_text(errors="replace").strip().splitlines()
             outcome.error = "\n".join(lines[-12:]) or f"exit code {code}"
-            return outcome
-        try:
-            outcome.checksum = checksum(output, dataset)
-        except WrongOutputError as error:
-            outcome.error = str(error)
-        outcome.steady = Steady.read(report).rate
+        elif self.report.is_file():
+            report = Report.read(self.report)
+            outcome.rows = report.rows
+            outcome.steady = report.rows / report.seconds if report.seconds else None
         return outcome
 
     def _environment(self) -> dict[str, str]:
@@ -107,7 +128,7 @@ class Process:
             **self.environment,
             "PYTHONPATH": str(ROOT),
             "GRISTMILL_HOME": str(self.scratch / "home"),
-            FIRST_CALLS: str(self.scratch / "calls"),
+            MARKS: str(self.marks),
         }
 
     def _end_leftovers(self) -> None:

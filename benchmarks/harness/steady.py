@@ -1,54 +1,79 @@
-"""The steady rate: rows over the time from the first row read to the last output written."""
+"""The steady rate: rows over the time from the first call of the model to the last output written.
 
-import contextlib
+The same rule for everybody, told by the time stamps of files: each process leaves a mark when it first calls the model,
+and outputs say themselves when they were written.
+"""
+
+import functools
 import json
 import os
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["FIRST_CALLS", "Steady", "first_call", "mark_call"]
+__all__ = ["MARKS", "Marking", "Report", "mark_call", "steady_seconds"]
 
-FIRST_CALLS = "BENCHMARK_FIRST_CALLS"
+MARKS = "BENCHMARK_MARKS"
+"""The variable that names the folder for marks."""
+
+
+@functools.cache
+def mark_call() -> None:
+    """Note that this process calls the model; only the first call costs anything."""
+    if folder := os.environ.get(MARKS):
+        Path(folder, str(os.getpid())).touch()
+
+
+def steady_seconds(marks: Path, output: Path) -> float | None:
+    """Seconds from the first mark to the last output; None where there are no marks."""
+    times = [path.stat().st_mtime for path in marks.iterdir()]
+    ends = [path.stat().st_mtime for path in output.rglob("*.parquet")]
+    return max(ends) - min(times) if times and ends else None
+
+
+class Marking:
+    """An estimator to be saved: loaded again, it is the same estimator and marks its first call.
+
+    Args:
+        estimator: fitted.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self._estimator = estimator
+
+    def __reduce__(self) -> Any:
+        return _marking, (self._estimator,)
+
+
+def _marking(estimator: Any) -> Any:
+    kind = type(estimator)
+
+    def predict(self: Any, matrix: Any) -> Any:
+        if len(matrix) > 1:  # one row is a question about the output's type
+            mark_call()
+        return kind.predict(self, matrix)
+
+    estimator.__class__ = type(kind.__name__, (kind,), {"predict": predict, "__module__": kind.__module__})
+    return estimator
 
 
 @dataclass(frozen=True)
-class Steady:
-    """What a contestant reports of itself.
+class Report:
+    """What a process says of itself, where files do not tell.
 
     Attributes:
-        rows: rows written.
-        seconds: from the first row read to the last output written; None where it cannot tell.
+        rows: how many it did.
+        seconds: in which time, if that is not the process' own.
     """
 
     rows: int
     seconds: float | None
-
-    @property
-    def rate(self) -> float | None:
-        """Rows a second."""
-        return self.rows / self.seconds if self.seconds else None
 
     def write(self, path: Path) -> None:
         """Leave it for the harness."""
         path.write_text(json.dumps(asdict(self)))
 
     @classmethod
-    def read(cls, path: Path) -> "Steady":
-        """What a contestant left."""
+    def read(cls, path: Path) -> "Report":
+        """What a process left."""
         return cls(**json.loads(path.read_text()))
-
-
-def mark_call() -> None:
-    """Note that this process now calls the model for the first time; the clock is the machine's."""
-    path = Path(os.environ[FIRST_CALLS], f"{os.getpid()}-{time.monotonic_ns()}")
-    path.write_text(repr(time.monotonic()))
-
-
-def first_call() -> float:
-    """The time of the first call in any process, for contestants that do not tell when they first read."""
-    times = []
-    for path in Path(os.environ[FIRST_CALLS]).iterdir():
-        with contextlib.suppress(ValueError):
-            times.append(float(path.read_text()))
-    return min(times)
