@@ -19,7 +19,7 @@ from gristmill.errors import MissingExtraError, ModelError
 from gristmill.models.custom import ModelContext, inference_functions
 from gristmill.storage.storage import Storage
 
-__all__ = ["ModelObject", "ObjectKind", "instance_of", "load_object", "object_kind", "pickle_object", "save_object"]
+__all__ = ["ModelObject", "ObjectKind", "instance_of", "load_object", "object_digest", "object_kind", "pickle_object", "save_object"]
 
 ObjectKind = Literal["custom", "estimator", "function", "pipeline"]
 """A custom model (class or instance), a scikit-learn estimator, a function over frames, a transformers pipeline."""
@@ -188,6 +188,28 @@ def pickle_object(value: Any) -> bytes:
                 "give it as python:package.module:attribute instead"
             ) from error
     return buffer.getvalue()
+
+
+def object_digest(value: Any) -> str:
+    """What tells a model from another one, the same in every process: its code by source, its state by content.
+
+    Pickles do not serve: those of classes that travel by value differ from one process to the next.
+
+    Raises:
+        MissingExtraError: joblib is not installed.
+    """
+    try:
+        import joblib
+    except ImportError as error:
+        raise MissingExtraError.of("joblib", "python", need="a model given as an object") from error
+    owner = value if isinstance(value, type | FunctionType) else type(value)
+    try:
+        code = inspect.getsource(owner)
+    except (OSError, TypeError):
+        code = ""  # built in, or typed at a prompt
+    state = "" if owner is value else joblib.hash(getattr(value, "__dict__", None) or pickle_object(value))
+    text = f"{owner.__module__}.{owner.__qualname__}\0{code}\0{state}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def save_object(value: Any, storage: Storage, location: str) -> str:

@@ -146,7 +146,7 @@ class BatchRunner:
 
     def _join(self, pieces: list[pa.RecordBatch], errors: dict[int, RowError], rows: int) -> pa.RecordBatch:
         """One batch of several calls' results; a row that does not fit the others becomes an error."""
-        schema = self.agreement.settle(pieces[0].schema)
+        schema = self.agreement.settle(_commonest(pieces))
         fitted = []
         positions = [index for index in range(rows) if index not in errors]
         at = 0
@@ -159,6 +159,15 @@ class BatchRunner:
             fitted.append(outputs if not unfit else outputs.take(pa.array(keep, pa.int64())))
             at += piece.num_rows
         return pa.concat_batches(fitted)
+
+
+def _commonest(pieces: list[pa.RecordBatch]) -> pa.Schema:
+    """The schema that most rows have; so one odd row at the start does not decide for all."""
+    rows: dict[str, int] = {}
+    for piece in pieces:
+        rows[str(piece.schema)] = rows.get(str(piece.schema), 0) + piece.num_rows
+    most = max(rows, key=lambda name: rows[name])
+    return next(piece.schema for piece in pieces if str(piece.schema) == most)
 
 
 def expand(outputs: pa.RecordBatch, positions: list[int], rows: int) -> pa.RecordBatch:

@@ -20,7 +20,7 @@ from gristmill.jobs.handle import Job
 from gristmill.jobs.judgement import verdict_of
 from gristmill.jobs.record import JobRecord
 from gristmill.jobs.status import next_step
-from gristmill.models.objects import ModelObject, pickle_object
+from gristmill.models.objects import ModelObject, object_digest, pickle_object
 from gristmill.models.params import check_params
 from gristmill.models.reference import normalize_model
 from gristmill.models.signature import Signature
@@ -46,6 +46,8 @@ __all__ = ["Wish", "submit"]
 _FILE_ROWS = 1_000
 _TABLE_ROWS = 1024**2
 _ATTACH_TRIES = 20
+_OBJECT = "pickle:object"
+"""The reference of a model given as an object, until it is saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +126,11 @@ def _check(storage: Storage, wish: Wish, home: str) -> _Checked:
     options = EngineOptions.of(wish.engine_options)
     model = normalize_model(wish.model, storage)
     pickled = None
+    found = engine_for(_OBJECT if isinstance(model, ModelObject) else model, options)
     if isinstance(model, ModelObject):
-        engine, info, pickled = "python_generic", describe_object(model), pickle_object(model.value)
+        info, pickled = describe_object(model), pickle_object(model.value)
     else:
-        found = engine_for(model, options)
-        engine, info = found.name, found.describe(model, options.for_engine(), storage)
+        info = found.describe(model, options.for_engine(), storage)
     function, signature = checks.choose_function(info, wish.job_spec.function_name, model=str(wish.model))
     checks.check_partitions(wish.input_spec, function=function)
     params = check_params(wish.input_spec.params, signature)
@@ -147,7 +149,7 @@ def _check(storage: Storage, wish: Wish, home: str) -> _Checked:
     )
     allowed += _listed(wish.rows)
     return _Checked(
-        model, engine, options.for_engine(), info, function, signature, params, source, schema, handling, allowed,
+        model, found.name, options.for_engine(), info, function, signature, params, source, schema, handling, allowed,
         location, name, pickled,
     )  # fmt: skip
 
@@ -174,7 +176,7 @@ def _source(storage: Storage, wish: Wish) -> Source:
 
 def _request(storage: Storage, wish: Wish, checked: _Checked) -> JobRequest:
     outputs = checked.signature.output_schema()
-    model = checked.model if isinstance(checked.model, str) else "object"
+    model = checked.model if isinstance(checked.model, str) else _OBJECT
     return JobRequest(
         name=checked.name,
         key=wish.key if wish.key is not None else checked.name,
@@ -196,7 +198,7 @@ def _request(storage: Storage, wish: Wish, checked: _Checked) -> JobRequest:
         owner=user(),
         created=time.time(),
         shards=0,
-        digests=_model_digest(storage, model, checked.pickled),
+        digests=_model_digest(storage, checked.model),
     )
 
 
@@ -209,11 +211,10 @@ def _describe_source(source: Source, *, keyed: bool) -> InputSource:
     return InputSource(kind="frame", text=source.kind, format="parquet", content=content_hash(source) if keyed else "")
 
 
-def _model_digest(storage: Storage, model: str, pickled: bytes | None) -> dict[str, str]:
-    import hashlib
-
-    if pickled is not None:
-        return {"model": hashlib.blake2b(pickled, digest_size=16).hexdigest()}
+def _model_digest(storage: Storage, model: str | ModelObject) -> dict[str, str]:
+    """What tells the model's content, where its reference does not."""
+    if isinstance(model, ModelObject):
+        return {"model": object_digest(model.value)}
     if model.startswith("pickle:"):
         info = storage.info(model.removeprefix("pickle:"))
         return {"model": f"{model} {info.size} {info.version}"}
