@@ -28,6 +28,7 @@ class Result:
         runs: all whole walls.
         rate: the median of steady rates, rows a second.
         peak_tree: the largest sum of resident memory at one moment, bytes.
+        peak_once: the same with shared pages counted once.
         peak_process: the largest process, bytes.
         processes: how many processes there were at most.
         error: why there is no result.
@@ -37,6 +38,7 @@ class Result:
     runs: list[float] = field(default_factory=list)
     rate: float | None = None
     peak_tree: int = 0
+    peak_once: int = 0
     peak_process: int = 0
     processes: int = 0
     error: str | None = None
@@ -137,6 +139,7 @@ def summary(runs: list[Outcome]) -> Result:
         runs=[round(run.seconds, 3) for run in runs],
         rate=median(rates) if rates else None,
         peak_tree=max(run.peak.tree for run in runs),
+        peak_once=max(run.peak.once for run in runs),
         peak_process=max(run.peak.process for run in runs),
         processes=max(run.peak.processes for run in runs),
     )

@@ -1,6 +1,7 @@
 """Memory of a process and of all that it started, detached ones included."""
 
 import ctypes
+import itertools
 import os
 import threading
 from dataclasses import dataclass
@@ -51,11 +52,13 @@ class Peak:
 
     Attributes:
         tree: the largest sum over all processes at one moment. Pages that processes share count once for each.
+        once: the same sum with shared pages counted once (proportional set sizes), looked at less often.
         process: the high-water mark of the largest process.
         processes: the largest number of processes at one moment.
     """
 
     tree: int = 0
+    once: int = 0
     process: int = 0
     processes: int = 0
 
@@ -78,8 +81,13 @@ class TreeSampler(threading.Thread):
     def run(self) -> None:
         """Sample."""
         root = os.getpid()
-        while not self._stopped.wait(self._interval):
-            sizes = [self._resident(pid) for pid in descendants(root, self._besides)]
+        for number in itertools.count():
+            if self._stopped.wait(self._interval):
+                return
+            found = descendants(root, self._besides)
+            sizes = [self._resident(pid) for pid in found]
+            if number % 5 == 0:
+                self.peak.once = max(self.peak.once, sum(_proportional(pid) for pid in found))
             self.peak.tree = max(self.peak.tree, sum(sizes))
             self.peak.processes = max(self.peak.processes, len(sizes))
 
@@ -98,6 +106,14 @@ class TreeSampler(threading.Thread):
         self.join()
         self.peak.tree = max(self.peak.tree, self.peak.process)  # a spike between two samples
         return self.peak
+
+
+def _proportional(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((_bytes(line.split(":", 1)[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
 def _bytes(field: str | None) -> int:

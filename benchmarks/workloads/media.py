@@ -83,7 +83,7 @@ class Media(FileWorkload):
         for number in range(rows):
             image = large[number % len(large)] + noise.uniform(0, 30, (SIDE, SIDE))
             Image.fromarray(image.astype(np.uint8)).save(self.files / self.file_name(number))
-        pixels = large + noise.uniform(0, 30, large.shape)
+        pixels = large + np.random.default_rng(1).uniform(0, 30, large.shape)
         flat = np.floor(pixels).reshape(len(large), -1).astype(np.float32)
         classifier = LogisticRegression(max_iter=300).fit(flat, digits.target)
         joblib.dump(Marking(classifier), self.folder / "model.joblib")
