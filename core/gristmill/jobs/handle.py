@@ -184,7 +184,9 @@ class Job:
         """
         verdict = self._verdict()
         if verdict.status is not JobStatus.DONE:
-            raise JobStateError(f"job {self.id!r} is {verdict.status.value}: {verdict.message}; only a DONE job has an output")
+            raise JobStateError(
+                f"job {self.id!r} is {verdict.status.value}: {verdict.message}; only a DONE job has an output"
+            )
         return read_manifest(self._record.storage, self.location)
 
     def result(self) -> Never:
@@ -207,5 +209,7 @@ class Job:
             return claim.address
         progress = self.progress()
         if progress is None or progress.dashboard is None:
-            raise JobNotFoundError(f"job {self.id!r} has no Ray dashboard: it does not run on a Ray cluster that serves one")
+            raise JobNotFoundError(
+                f"job {self.id!r} has no Ray dashboard: it does not run on a Ray cluster that serves one"
+            )
         return progress.dashboard

@@ -131,11 +131,7 @@ class RunRecord:
     def state(self) -> State:
         """The state as written; PENDING before the runner has written any."""
         data = self._read("state.json")
-        return (
-            State(JobStatus.PENDING)
-            if data is None
-            else State(**{**data, "status": JobStatus(data["status"])})
-        )
+        return State(JobStatus.PENDING) if data is None else State(**{**data, "status": JobStatus(data["status"])})
 
     def write_state(self, state: State) -> None:
         """Replace the state."""
@@ -259,13 +255,9 @@ class JobRecord:
         if "/" not in id_or_name and record.exists():
             return record
         named = [cls(storage, home, job_id) for job_id in job_ids(storage, home)]
-        matching = [
-            (request.created, record) for record in named if (request := record.request()).name == id_or_name
-        ]
+        matching = [(request.created, record) for record in named if (request := record.request()).name == id_or_name]
         if not matching:
-            raise JobNotFoundError(
-                f"there is no job {id_or_name!r} in {home!r}; list_jobs() shows those there are"
-            )
+            raise JobNotFoundError(f"there is no job {id_or_name!r} in {home!r}; list_jobs() shows those there are")
         return max(matching, key=lambda pair: pair[0])[1]
 
 

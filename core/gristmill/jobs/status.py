@@ -58,9 +58,7 @@ def judge(
         return Verdict(JobStatus.CANCELLED, "cancelled; its runner was gone already")
     if gone:
         silent = f"its last sign of life is {now - last:.0f} s old"
-        return Verdict(
-            JobStatus.INTERNAL_ERROR, f"the runner is gone ({silent}); run the job again to resume it"
-        )
+        return Verdict(JobStatus.INTERNAL_ERROR, f"the runner is gone ({silent}); run the job again to resume it")
     if cancel_asked:
         return Verdict(JobStatus.CANCELLING, "asked to stop")
     return Verdict(state.status, state.message)

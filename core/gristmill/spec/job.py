@@ -132,9 +132,7 @@ class JobSpec(ResourcesSpec, InferenceSpec):
     @classmethod
     def _name(cls, value: str | None) -> str | None:
         if value is not None and not _NAME.fullmatch(value):
-            raise ValueError(
-                "a name has letters, digits, '_', '-' and '.', starts with a letter or digit, at most 128"
-            )
+            raise ValueError("a name has letters, digits, '_', '-' and '.', starts with a letter or digit, at most 128")
         return value
 
     @model_validator(mode="after")

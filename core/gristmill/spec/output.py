@@ -27,9 +27,7 @@ class OutputSpec(Spec):
     """
 
     location: str | None = Field(None, validation_alias=AliasChoices("location", "stage_location"))
-    base_location: str | None = Field(
-        None, validation_alias=AliasChoices("base_location", "base_stage_location")
-    )
+    base_location: str | None = Field(None, validation_alias=AliasChoices("base_location", "base_stage_location"))
     mode: SaveMode = SaveMode.ERROR
 
     @field_validator("location", "base_location", mode="before")

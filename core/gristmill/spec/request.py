@@ -89,9 +89,7 @@ class JobRequest(Spec):
             "function": self.function,
             "params": self.params,
             "source": self.source.model_dump(mode="json"),
-            "column_handling": {
-                name: spec.model_dump(mode="json") for name, spec in self.column_handling.items()
-            },
+            "column_handling": {name: spec.model_dump(mode="json") for name, spec in self.column_handling.items()},
             "location": self.location,
         }
         text = json.dumps(decisive, sort_keys=True, default=str)
