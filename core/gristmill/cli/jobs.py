@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from gristmill.cli import console
 from gristmill.cli.exits import handled
-from gristmill.cli.text import age, count, duration, one_line, printable
+from gristmill.cli.text import age, count, cut, duration, one_line, printable
 
 if TYPE_CHECKING:
     from gristmill.jobs.handle import Job
@@ -48,21 +49,28 @@ def _print_jobs(found: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     now = datetime.now(UTC)
-    table = console.rows("job", "status", "pool", "created", "took", "message", right=("took",))
-    table.columns[0].no_wrap = True
-    table.columns[0].overflow = "fold"
+    names = Counter(job["name"] for job in found)
+    heads = ("job", "status", "pool", "created", "took")
+    lines = []
     for job in found:
         created, completed = job.get("created_time"), job.get("completed_time")
         status = str(getattr(job["status"], "value", job["status"]))
         end = completed if completed is not None else (now if status in ("RUNNING", "CANCELLING") else None)
-        table.add_row(
-            str(job.get("id") or job["name"]),
-            Text(status, style=console.status_style(status)),
-            one_line(str(job.get("compute_pool") or "")),
-            "" if created is None else age(created, now),
-            "" if created is None or end is None else duration((end - created).total_seconds()),
-            one_line(str(job.get("message") or "")),
+        lines.append(
+            (
+                job["name"] if names[job["name"]] == 1 else job["id"],  # both name it; the name is shorter
+                status,
+                one_line(str(job.get("compute_pool") or "")),
+                "" if created is None else age(created, now),
+                "" if created is None or end is None else duration((end - created).total_seconds()),
+                one_line(str(job.get("message") or "")),
+            )
         )
+    taken = sum(max(map(len, column)) + 2 for column in zip(heads, *lines, strict=False))
+    table = console.rows(*heads, "message", right=("took",))
+    for name, status, *others, message in lines:
+        style = console.status_style(status)
+        table.add_row(name, Text(status, style=style), *others, cut(message, max(console.out().width - taken, 8)))
     console.out().print(table)
 
 
@@ -71,7 +79,7 @@ def show(job: JobArgument, as_json: JsonOption = False) -> None:
     """One job: its state, its counts, its first failed rows."""
     with handled(as_json=as_json):
         from gristmill import get_job
-        from gristmill.cli.report import facts_of, print_errors
+        from gristmill.cli.report import facts_of, message_of, print_errors
 
         found = get_job(job)
         facts = facts_of(found)
@@ -91,9 +99,9 @@ def show(job: JobArgument, as_json: JsonOption = False) -> None:
 
         pairs: list[tuple[str, Any]] = [
             ("job", facts["id"]),
-            ("name", "" if facts["name"] == facts["id"] else facts["name"]),
+            ("name", "" if facts["id"].startswith(facts["name"]) else facts["name"]),
             ("status", Text(facts["status"], style=console.status_style(facts["status"]))),
-            ("message", printable(facts["message"])),
+            ("message", message_of(facts)),
             *_counts(found),
             ("output", facts["location"]),
         ]
@@ -113,7 +121,7 @@ def _counts(job: "Job") -> list[tuple[str, Any]]:
         ("shards", f"{count(progress.shards)} of {count(progress.shards_total)}" if progress.shards_total else ""),
         ("rate", f"{count(progress.rate)} rows/s" if running and progress.rate else ""),
         ("left", duration(progress.eta) if running and progress.eta is not None else ""),
-        ("workers", f"{progress.workers} ready of {job.target_instances} replicas asked" if running else ""),
+        ("workers", f"{progress.workers} ready" if running else ""),
         ("dashboard", progress.dashboard or ""),
         *((one_line(name), f"{value:,.6g}") for name, value in progress.metrics.items()),
     ]

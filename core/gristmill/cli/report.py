@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from gristmill.jobs.handle import Job
     from gristmill.spec.enums import JobStatus
 
-__all__ = ["exit_code", "facts_of", "print_errors", "print_report"]
+__all__ = ["exit_code", "facts_of", "message_of", "print_errors", "print_report"]
 
 _SHOWN_ERRORS = 5
+_QUOTE = 160
 
 
 def exit_code(status: "JobStatus") -> int:
@@ -36,7 +37,15 @@ def facts_of(job: "Job") -> dict[str, Any]:
     }
 
 
-def print_report(job: "Job", *, as_json: bool, took: float | None = None) -> int:
+def message_of(facts: dict[str, Any]) -> str:
+    """The job's message, cut where the failed rows it quotes are shown too; nothing where it only says the status."""
+    message = printable(facts["message"])
+    if message.lower() == facts["status"].lower():
+        return ""
+    return cut(message, _QUOTE) if facts["errors"] else message
+
+
+def print_report(job: "Job", *, as_json: bool, took: float | None = None, resumable: bool = False) -> int:
     """Print what a finished job came to, and return the exit code it calls for."""
     from rich.text import Text
 
@@ -52,9 +61,10 @@ def print_report(job: "Job", *, as_json: bool, took: float | None = None) -> int
     if took is not None:
         rows += f" in {duration(took)}"
     pairs: list[tuple[str, Any]] = [
-        ("job", facts["id"] if facts["name"] == facts["id"] else f"{facts['id']}  {facts['name']}"),
+        ("job", facts["id"]),
+        ("name", "" if facts["id"].startswith(facts["name"]) else facts["name"]),
         ("status", Text(facts["status"], style=console.status_style(facts["status"]))),
-        ("message", printable(facts["message"])),
+        ("message", "" if code == DONE else message_of(facts)),
         ("rows", rows),
         ("errors", count(facts["errors"]) if facts["errors"] else ""),
         *((one_line(name), f"{value:,.6g}") for name, value in facts["metrics"].items()),
@@ -64,31 +74,47 @@ def print_report(job: "Job", *, as_json: bool, took: float | None = None) -> int
     if facts["errors"]:
         print_errors(job.errors(), total=facts["errors"])
     if code != DONE:
-        console.note(f"\nWhat it printed: gristmill jobs logs {job.id}\nRun the same again to resume it.", style="dim")
+        again = f"\nTo resume it, run the same with --name {job.name}" if resumable else ""
+        console.note(f"\nWhat it printed: gristmill jobs logs {job.id}{again}", style="dim")
     return code
 
 
 def _place(error: dict[str, Any]) -> str:
-    """Where the row stands: counted within its shard, where there is more than the first."""
+    """Where the row stands: counted within its shard, with the shard before it for any but the first."""
     row, shard = error.get("row"), error.get("shard")
     if row is None:
         return ""
-    return f"shard {shard}, {row}" if shard else str(row)
+    return f"{shard}/{row}" if shard else str(row)
 
 
 def print_errors(errors: list[dict[str, Any]], *, total: int) -> None:
-    """The first failed rows and why they failed."""
+    """The first failed rows and why they failed; rows that failed alike are told once.
+
+    Args:
+        errors: the first of them.
+        total: how many rows failed in all.
+    """
     from rich.text import Text
 
     if not errors:
         return
+    alike: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for error in errors:
+        what = f"{error.get('type')}: {cut(one_line(str(error.get('message'))), 300)}"
+        alike.setdefault((str(error.get("step") or ""), what), []).append(error)
     table = console.rows("row", "step", "what happened", right=("row",), fold=("what happened",))
-    for error in errors[:_SHOWN_ERRORS]:
-        text = Text(f"{error.get('type')}: {cut(one_line(str(error.get('message'))), 300)}")
-        if error.get("reference") and str(error["reference"]) not in text.plain:
-            text.append("\n" + one_line(str(error["reference"])), style="dim")
-        table.add_row(_place(error), str(error.get("step") or ""), text)
+    for (step, what), group in list(alike.items())[:_SHOWN_ERRORS]:
+        text = Text(what)
+        reference = one_line(str(group[0].get("reference") or ""))
+        if reference not in what:
+            text.append(f"\n{reference}", style="dim")
+        if len(group) > 1:
+            places = ", ".join(_place(error) for error in group[1:_SHOWN_ERRORS])
+            more = ", …" if len(group) > _SHOWN_ERRORS else ""
+            text.append(f"\nlikewise {places}{more}", style="dim")
+        table.add_row(_place(group[0]), step, text)
     console.out().print()
     console.out().print(table)
-    if total > min(len(errors), _SHOWN_ERRORS):
-        console.out().print(f"… {count(total - min(len(errors), _SHOWN_ERRORS))} more", style="dim")
+    told = sum(len(group) for group in list(alike.values())[:_SHOWN_ERRORS])
+    if total > told:
+        console.out().print(f"… {count(total - told, 'failed row')} more", style="dim")

@@ -320,4 +320,4 @@ def _attach(job: "Job", started: float, *, as_json: bool) -> int:
     from gristmill.cli.report import print_report
 
     follow(job)
-    return print_report(job, as_json=as_json, took=time.monotonic() - started)
+    return print_report(job, as_json=as_json, took=time.monotonic() - started, resumable=True)
