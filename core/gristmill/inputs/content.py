@@ -74,11 +74,9 @@ class ContentHash:
         elif pa.types.is_map(kind):
             # A map is a list of pairs in memory; flatten() is only for lists
             pairs = pa.struct([pa.field("key", kind.key_type, nullable=False), pa.field("value", kind.item_type)])
-            self._column(path, column.cast(pa.list_(pairs)))
+            self._list(path, column.cast(pa.list_(pairs)))
         elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-            lengths = pc.fill_null(pc.list_value_length(column), 0).cast(pa.int64())
-            self._add(f"{path}#", lengths, 8)
-            self._column(f"{path}[]", column.flatten())
+            self._list(path, column)
         elif pa.types.is_boolean(kind):
             self._add(f"{path}=", column.fill_null(False).cast(pa.uint8()), 1)  # noqa: FBT003 - Arrow's own
         elif _is_variable(kind):
@@ -86,6 +84,11 @@ class ContentHash:
             self._bytes(f"{path}=", column)
         else:
             self._fixed(f"{path}=", column)
+
+    def _list(self, path: str, column: pa.Array) -> None:
+        lengths = pc.fill_null(pc.list_value_length(column), 0).cast(pa.int64())
+        self._add(f"{path}#", lengths, 8)
+        self._column(f"{path}[]", column.flatten())
 
     def _bytes(self, path: str, column: pa.Array) -> None:
         """The bytes of texts, one after the other."""

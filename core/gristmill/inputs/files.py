@@ -15,7 +15,7 @@ from gristmill.inputs.formats import SUFFIXES, Format, format_of
 from gristmill.inputs.glob import expand, has_magic
 from gristmill.inputs.jsonl_rows import jsonl_schema
 from gristmill.inputs.opening import InputFile, file_error, open_location
-from gristmill.inputs.parquet_rows import open_parquet
+from gristmill.inputs.parquet_footer import open_parquet
 from gristmill.inputs.schema import plain_schema, text_schema
 from gristmill.storage.storage import FileInfo, Storage
 

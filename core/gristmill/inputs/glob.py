@@ -59,7 +59,7 @@ def _below(storage: Storage, folder: str, segments: list[str]) -> Iterator[FileI
             key=lambda info: info.location.split("/"),
         )
         return
-    for path in sorted(folders):
+    for path in folders:
         if name.fullmatch(path.rpartition("/")[2]):
             yield from _below(storage, path, rest)
 

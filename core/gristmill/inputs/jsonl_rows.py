@@ -63,6 +63,8 @@ def jsonl_schema(file: InputFile) -> pa.Schema:
     block = next((block for block in _blocks(file) if block.strip()), None)
     if block is None:
         return pa.schema([])
+    if block.lstrip().startswith(b"["):
+        raise file_error(file.location, ValueError("it holds a JSON array; write one object on each line"))
     if _is_plain(block):
         try:
             return _parse(block, None).schema

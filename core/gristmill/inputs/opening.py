@@ -1,7 +1,7 @@
 """Opening an input file: unchanged since it was planned, and with its own failures told apart from bad content."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -61,27 +61,43 @@ class _Watched:
 class InputFile:
     """An open input file.
 
-    Attributes:
+    Args:
         location: where it stands.
+        opened: opens it; again for each pass over compressed text.
+        is_remote: whether reading it costs requests.
+
+    Attributes:
         file: its bytes, for Arrow.
-        is_remote: whether reading it costs a request.
     """
 
-    def __init__(self, location: str, file: pa.NativeFile, *, is_remote: bool, watched: _Watched | None = None) -> None:
+    def __init__(self, location: str, opened: Callable[[], Any], *, is_remote: bool) -> None:
         self.location = location
-        self.file = file
         self.is_remote = is_remote
-        self._watched = watched
+        self._open = opened
+        self._watched: list[_Watched] = []
+        self._files: list[pa.NativeFile] = []
+        self.file = self._another()
+
+    def _another(self) -> pa.NativeFile:
+        opened = self._open()
+        if isinstance(opened, _Watched):
+            self._watched.append(opened)
+            opened = pa.PythonFile(opened, mode="r")
+        self._files.append(opened)
+        return opened
 
     def text(self) -> pa.NativeFile:
         """Its bytes from the beginning, decompressed as its name says."""
-        self.file.seek(0)
         codec = codec_of(self.location)
-        return self.file if codec is None else pa.CompressedInputStream(self.file, codec)
+        if codec is None:
+            self.file.seek(0)
+            return self.file
+        # Arrow's decompressor closes what it reads from when it goes
+        return pa.CompressedInputStream(self._another(), codec)
 
     def is_content(self, error: BaseException) -> bool:
         """Whether an error that Arrow raised is about what the file holds, rather than about getting at it."""
-        if self._watched is not None and self._watched.failure is not None:
+        if any(watched.failure is not None for watched in self._watched):
             return False
         if isinstance(error, MemoryError | pa.ArrowNotImplementedError):
             return False
@@ -89,7 +105,8 @@ class InputFile:
 
     def close(self) -> None:
         """Close the file."""
-        self.file.close()
+        for file in self._files:
+            file.close()
 
 
 def file_error(location: str, error: BaseException) -> OSError:
@@ -142,16 +159,18 @@ def open_location(storage: Storage, location: str, *, size: int | None = None, i
     """
     with named(location):
         if is_local(location):
-            return InputFile(location, pa.OSFile(location, "rb"), is_remote=False)
+            return InputFile(location, lambda: pa.OSFile(location, "rb"), is_remote=False)
         if size is not None and size <= WHOLE:
-            return InputFile(location, pa.BufferReader(storage.read_bytes(location)), is_remote=False)
-        if in_ranges and scheme_of(location) in _CACHE_OPTION:
-            # A cache would fetch more than the ranges asked for, and throw it away
-            opened = storage.filesystem(location).open(storage.path(location), "rb", cache_type="none")
-        else:
-            opened = storage.open(location)
-        watched = _Watched(opened)
-        return InputFile(location, pa.PythonFile(watched, mode="r"), is_remote=True, watched=watched)
+            content = storage.read_bytes(location)
+            return InputFile(location, lambda: pa.BufferReader(content), is_remote=False)
+        return InputFile(location, lambda: _Watched(_stream(storage, location, in_ranges)), is_remote=True)
+
+
+def _stream(storage: Storage, location: str, in_ranges: bool) -> Any:  # noqa: FBT001 - as its caller has it
+    if in_ranges and scheme_of(location) in _CACHE_OPTION:
+        # A cache would fetch more than the ranges asked for, and throw it away
+        return storage.filesystem(location).open(storage.path(location), "rb", cache_type="none")
+    return storage.open(location)
 
 
 def open_input(storage: Storage, part: Slice, *, in_ranges: bool) -> InputFile:

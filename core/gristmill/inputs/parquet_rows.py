@@ -5,18 +5,18 @@ from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gristmill.errors import ConflictError
 from gristmill.inputs.fit import Fit
-from gristmill.inputs.opening import InputFile, check_unchanged, file_error, named
+from gristmill.inputs.opening import InputFile, check_unchanged, file_error
+from gristmill.inputs.parquet_footer import open_parquet, readable_metadata
 from gristmill.inputs.pieces import Bounds, Piece, null_rows
 from gristmill.inputs.window import Window
 from gristmill.plan.shards import Slice
 from gristmill.spec.row_error import RowError
 from gristmill.storage.storage import Storage
 
-__all__ = ["open_parquet", "read_parquet"]
+__all__ = ["read_parquet"]
 
 _BUFFER = 4 * 1024**2
 """Bytes read ahead in each column of a local file. Faster here than a memory map, and a file cut short meanwhile is an
@@ -25,16 +25,6 @@ error rather than the end of the process."""
 _REMOTE_BUFFER = 8 * 1024**2
 _PREFETCHED = 128 * 1024**2
 """A remote row group of at most so many bytes is fetched as a whole."""
-
-
-def open_parquet(file: InputFile, **options: Any) -> pq.ParquetFile:
-    """The file with its footer read.
-
-    Raises:
-        OSError: it is not Parquet, or the footer is damaged; the file is named.
-    """
-    with named(file.location):
-        return pq.ParquetFile(file.file, page_checksum_verification=True, **options)
 
 
 def read_parquet(
@@ -50,14 +40,16 @@ def read_parquet(
         OSError: the file cannot be read.
     """
     parquet = open_parquet(file, pre_buffer=False, buffer_size=_BUFFER)
-    metadata = parquet.metadata
+    metadata = readable_metadata(file, parquet)
+    if metadata is not parquet.metadata:
+        parquet = open_parquet(file, metadata=metadata, pre_buffer=False, buffer_size=_BUFFER)
     fit = Fit(schema, parquet.schema_arrow.names, what=file.location)
     first, last = part.groups or (0, metadata.num_row_groups)
-    groups = []
+    groups: list[int] = []
     wanted = None if window.take is None else window.skip + window.take
     for group in range(first, last):
         rows = metadata.row_group(group).num_rows
-        if window.passes_over(rows):
+        if not groups and window.passes_over(rows):
             wanted = None if wanted is None else wanted - rows
         elif wanted is None or wanted > 0:
             groups.append(group)

@@ -15,10 +15,10 @@ def check_names(names: list[str], *, what: str) -> None:
     """
     seen: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(name.casefold(), name)
-        if other is not name:
-            way = "the same name" if other == name else f"a name that differs from {other!r} in case only"
-            raise SchemaError(f"{what} has two columns {name!r}: {way}; rename one of them")
+        other = seen.get(name.casefold())
+        if other is not None:
+            also = "" if other == name else f" and {other!r}, which differ in case only"
+            raise SchemaError(f"{what} has two columns {name!r}{also}; rename one of them")
         seen[name.casefold()] = name
 
 

@@ -111,7 +111,7 @@ class _Files:
         self._locations.append(location)
         self._sink = self._storage.open(location, "wb")
         self._writer = pq.ParquetWriter(
-            self._sink, self._schema, compression="lz4", use_dictionary=_shared(self._schema), write_statistics=False
+            self._sink, self._schema, compression="lz4", use_dictionary=_shared(self._schema)
         )
         self._bytes = 0
 

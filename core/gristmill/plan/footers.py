@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from gristmill.inputs.opening import open_location
-from gristmill.inputs.parquet_rows import open_parquet
+from gristmill.inputs.parquet_footer import open_parquet
 from gristmill.storage.storage import FileInfo, Storage
 
 __all__ = ["Groups", "read_footers"]
