@@ -10,6 +10,7 @@ import re
 import select
 import socket
 import sys
+import time
 from pathlib import Path
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
@@ -19,6 +20,8 @@ __all__ = ["ObjectServer"]
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 RANGE = re.compile(rb"\r\nrange: bytes=(\d*)-(\d*)", re.IGNORECASE)
 END = b"\r\n\r\n"
+FIRST = b"/-/first"
+"""Where the time of the first request is told, and forgotten; asked with the header `x-benchmark`."""
 
 
 class ObjectServer:
@@ -36,6 +39,7 @@ class ObjectServer:
         self._whole = {
             path.encode(): _head(200, len(content), etag) + content for path, (content, etag) in self._objects.items()
         }
+        self._first: float | None = None
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._listener.setblocking(False)  # noqa: FBT003
         self._clients: dict[int, socket.socket] = {}
@@ -103,6 +107,8 @@ class ObjectServer:
     def _answer(self, request: bytes) -> bytes:
         method, target, _ = request.split(b" ", 2)
         ranged = RANGE.search(request)
+        if self._first is None and b"x-benchmark" not in request:
+            self._first = time.time()
         if method == b"GET" and ranged is None and target in self._whole:
             return self._whole[target]
         path, _, query = target.decode().partition("?")
@@ -117,6 +123,9 @@ class ObjectServer:
             return _head(200, len(content), etag) + (content if method == b"GET" else b"")
         if method == b"GET" and unquote(path).strip("/") == self._bucket:
             return self._listing(parse_qs(query))
+        if target == FIRST:
+            first, self._first = self._first or 0.0, None
+            return _head(200, len(repr(first)), "") + repr(first).encode()
         return _head(404 if method in (b"GET", b"HEAD") else 405, 0, "")
 
     def _listing(self, query: dict[str, list[str]]) -> bytes:

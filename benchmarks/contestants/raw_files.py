@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.workloads.workload import BUCKET, FileWorkload
+from benchmarks.workloads.workload import BUCKET, FileWorkload, read_file
 
 __all__ = ["worker"]
 
@@ -43,15 +43,7 @@ def _local_reader(workload: FileWorkload) -> Callable[[list[str], int], Iterator
 
 def _small_files(paths: list[str], batch: int) -> Iterator[list[bytes]]:
     for start in range(0, len(paths), batch):
-        yield [_content(path) for path in paths[start : start + batch]]
-
-
-def _content(path: str) -> bytes:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        return os.read(file, SMALL)
-    finally:
-        os.close(file)
+        yield [read_file(path) for path in paths[start : start + batch]]
 
 
 def _big_files(paths: list[str], batch: int) -> Iterator[list[memoryview]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workloads.workload import BUCKET, Dataset, FileWorkload, Workload
+from benchmarks.workloads.workload import BUCKET, Dataset, FileWorkload, Workload, read_file
 
 __all__ = ["run"]
 
@@ -66,13 +66,9 @@ def _for_files(workload: FileWorkload) -> Callable[[Any], Any]:
     from concurrent.futures import ThreadPoolExecutor
 
     function = workload.predict()
-    read = _read if workload.location is None else _object_reader()
+    read = read_file if workload.location is None else _object_reader()
     pool = ThreadPoolExecutor(4 if workload.location is None else 32)
     return lambda table: function(list(pool.map(read, table["image"].to_pylist())))
-
-
-def _read(path: str) -> bytes:
-    return Path(path).read_bytes()
 
 
 def _object_reader() -> Callable[[str], Any]:

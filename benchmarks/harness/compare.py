@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -71,10 +73,13 @@ def compare(
     adopt_orphans()
     outcomes: dict[str, list[Outcome]] = {name: [] for name in contestants}
     print(f"{workload_name}: {rows:,} rows, {repeat} of each", flush=True)
-    with _environment(workload) as environment, tempfile.TemporaryDirectory(prefix="gristmill-bench-") as scratch:
+    with (
+        _environment(workload) as (server, environment),
+        tempfile.TemporaryDirectory(prefix="gristmill-bench-") as scratch,
+    ):
         _warm(workload, dataset.inputs, rows)
         besides = frozenset(descendants(os.getpid()))
-        process = Process(Path(scratch) / "run", environment, besides, limit)
+        process = Process(Path(scratch) / "run", environment, besides, limit, server and partial(_first_read, server))
         for _ in range(repeat):
             for name in contestants:
                 outcome = process.run(name, workload_name, dataset)
@@ -85,10 +90,10 @@ def compare(
 
 
 @contextmanager
-def _environment(workload: Workload) -> Iterator[dict[str, str]]:
-    """The variables contestants get, with an object server behind them where the workload needs one."""
+def _environment(workload: Workload) -> Iterator[tuple[str | None, dict[str, str]]]:
+    """The object server's address, where the workload needs one, and the variables contestants get."""
     if not isinstance(workload, FileWorkload) or workload.location is None:
-        yield {}
+        yield None, {}
         return
     prefix = workload.location.removeprefix(f"s3://{BUCKET}/")
     command = [sys.executable, "-m", "benchmarks.s3_server", BUCKET, prefix, str(workload.files)]
@@ -96,16 +101,25 @@ def _environment(workload: Workload) -> Iterator[dict[str, str]]:
         assert server.stdout is not None
         address = server.stdout.readline().strip()
         try:
-            yield {
-                "AWS_ENDPOINT_URL": address,
-                "AWS_ACCESS_KEY_ID": "bench",
-                "AWS_SECRET_ACCESS_KEY": "bench",
-                "AWS_REGION": "us-east-1",
-                "AWS_DEFAULT_REGION": "us-east-1",
-                "AWS_EC2_METADATA_DISABLED": "true",
-            }
+            yield (
+                address,
+                {
+                    "AWS_ENDPOINT_URL": address,
+                    "AWS_ACCESS_KEY_ID": "bench",
+                    "AWS_SECRET_ACCESS_KEY": "bench",
+                    "AWS_REGION": "us-east-1",
+                    "AWS_DEFAULT_REGION": "us-east-1",
+                    "AWS_EC2_METADATA_DISABLED": "true",
+                },
+            )
         finally:
             server.terminate()
+
+
+def _first_read(server: str) -> float:
+    request = urllib.request.Request(f"{server}/-/first", headers={"x-benchmark": "1"})
+    with urllib.request.urlopen(request) as response:
+        return float(response.read())
 
 
 def _warm(workload: Workload, inputs: Path, rows: int) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,24 +59,29 @@ class Process:
         environment: variables besides this process' own.
         besides: processes whose memory does not count.
         limit: seconds after which a contestant is ended.
+        first_read: the time of the first read since it was last asked, where a server can tell.
     """
 
     scratch: Path
     environment: dict[str, str]
     besides: frozenset[int]
     limit: float
+    first_read: Callable[[], float] | None = None
 
     def run(self, contestant: str, workload: str, dataset: Dataset) -> Outcome:
         """Run a contestant once, and look at what it wrote."""
         output = self.scratch / "output"
         arguments = {"workload": workload, "rows": dataset.rows, "output": str(output)}
+        if self.first_read:
+            self.first_read()
         outcome = self.measure("benchmarks.contestants", contestant, json.dumps(arguments))
         if outcome.error is None:
             try:
                 outcome.checksum = checksum(output, dataset)
             except WrongOutputError as error:
                 outcome.error = str(error)
-            seconds = steady_seconds(self.marks, output)
+            first_read = self.first_read() if self.first_read else None
+            seconds = steady_seconds(self.marks, output, first_read=first_read)
             outcome.steady = dataset.rows / seconds if seconds else None
         return outcome
 

@@ -1,7 +1,7 @@
 """The steady rate: rows over the time from the first call of the model to the last output written.
 
 The same rule for everybody, told by the time stamps of files: each process leaves a mark when it first calls the model,
-and outputs say themselves when they were written.
+and outputs say themselves when they were written. Of objects the server tells when the first was read.
 """
 
 import functools
@@ -24,9 +24,11 @@ def mark_call() -> None:
         Path(folder, str(os.getpid())).touch()
 
 
-def steady_seconds(marks: Path, output: Path) -> float | None:
-    """Seconds from the first mark to the last output; None where there are no marks."""
+def steady_seconds(marks: Path, output: Path, *, first_read: float | None = None) -> float | None:
+    """Seconds from the first mark, or the first read where it is known, to the last output; None without marks."""
     times = [path.stat().st_mtime for path in marks.iterdir()]
+    if first_read:
+        times.append(first_read)
     ends = [path.stat().st_mtime for path in output.rglob("*.parquet")]
     return max(ends) - min(times) if times and ends else None
 

@@ -1,13 +1,23 @@
 """What a workload is: deterministic data, a model, and the right answer's shape. Light to import."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DATA", "Dataset", "FileWorkload", "TableWorkload", "Workload"]
+__all__ = ["DATA", "Dataset", "FileWorkload", "TableWorkload", "Workload", "read_file"]
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 BUCKET = "bench"
+
+
+def read_file(path: str) -> bytes:
+    """The content of a local file, with as few calls as it takes."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(file, os.fstat(file).st_size)
+    finally:
+        os.close(file)
 
 
 @dataclass(frozen=True)
