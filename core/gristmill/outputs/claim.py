@@ -147,26 +147,22 @@ def claim_location(
         entry = ClaimEntry(
             max([floor, *numbers[-1:]]) + 1, "claim", job, generation, home, who, now(), secrets.token_hex(8)
         )
-        if numbers and numbers[-1] > floor:
-            last = log.read(numbers[-1])
-            if last is None:
-                continue
-            if last.kind != "released" and _holds(last, job=job, generation=generation, is_live=is_live):
-                doing = "is publishing at" if last.kind == "publish" else "holds"
-                raise ConflictError(
-                    f"job {last.job!r} ({last.owner}, generation {last.generation}, since {last.time}) {doing} "
-                    f"{location!r}; wait for it or cancel it, or choose another output location"
-                )
-            if last.kind == "publish":
-                _finish(storage, location, last)
-                continue
-        elif sentinel is None and restore(storage, location):
+        last = None
+        if numbers and numbers[-1] > floor and (last := log.read(numbers[-1])) is None:
             continue
-        elif manifest is not None and sentinel is not None:
-            if numbers:
-                _sweep(storage, location, log, numbers, manifest, sentinel)
+        if last is not None and last.kind == "publish":
+            if _holds(last, job=job, generation=generation, is_live=is_live):
+                raise _busy(last, location, "is publishing at")
+            _finish(storage, location, last)
+            continue
+        if sentinel is None and restore(storage, location):
+            continue
+        if manifest is not None and sentinel is not None:
+            _sweep(storage, location, log, numbers, manifest, sentinel)
             if manifest.job == job:
                 return OutputClaim(storage, location, entry, published=manifest)
+        if last is not None and last.kind == "claim" and _holds(last, job=job, generation=generation, is_live=is_live):
+            raise _busy(last, location, "holds")
         if not log.create(entry):
             continue
         claim = OutputClaim(storage, location, entry)
@@ -178,6 +174,13 @@ def claim_location(
         log.remove(numbers)
         return claim
     raise ConflictError(f"{location!r} is claimed by others again and again; try later")
+
+
+def _busy(last: ClaimEntry, location: str, doing: str) -> ConflictError:
+    return ConflictError(
+        f"job {last.job!r} ({last.owner}, generation {last.generation}, since {last.time}) {doing} {location!r}; "
+        "wait for it or cancel it, or choose another output location"
+    )
 
 
 def _holds(last: ClaimEntry, *, job: str, generation: int, is_live: Callable[[ClaimEntry], bool]) -> bool:
@@ -204,5 +207,4 @@ def _sweep(
         except FileNotFoundError:
             return  # swept by another
         clean_up(storage, location, staging, manifest.generation, sentinel)
-    else:
-        log.remove(numbers)
+    log.remove(number for number in numbers if number <= manifest.generation)

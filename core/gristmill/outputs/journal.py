@@ -200,9 +200,10 @@ def _write_sentinel(storage: Storage, location: str, target: bytes, is_finished:
         try:
             storage.write_bytes(join(location, SENTINEL), target, exclusive=True)
         except FileExistsError:
-            # Not ours, and we rule: what a process that had been frozen for long, or another tool, has put there.
+            # If we still rule, now that its content is known, then a process that had been frozen for long, or another
+            # tool, has put it there.
             current = read_sentinel(storage, location)
-            if current is not None and current != target:
+            if current is not None and not is_finished():
                 retire(storage, location, expected=digest(current))
         except FileNotFoundError:
             continue  # the temporary file was swept by one who finished first
@@ -228,9 +229,10 @@ def clean_up(storage: Storage, location: str, staging: str, number: int, target:
         if not storage.exists(folder):
             break
     if is_local(location):
-        for found in os.scandir(location):
-            if is_stray(found.name):
-                storage.delete(found.path)
+        for folder in (location, log_of(location)):
+            for name in storage.children(folder):
+                if is_stray(name):
+                    storage.delete(join(folder, name))
     drop_retired(storage, location)
     log = OutputLog(storage, location)
     log.remove(old for old in log.numbers() if old <= number)

@@ -30,7 +30,7 @@ SENTINEL = "_SUCCESS"
 PRIVATE = "_gristmill"
 _LOG = "log"
 
-_STRAY = re.compile(r"\._SUCCESS\.[0-9a-f]+\.tmp")
+_STRAY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 def private_of(location: str) -> str:
@@ -71,5 +71,5 @@ def final_name(index: int, job: str, token: str) -> str:
 
 
 def is_stray(name: str) -> bool:
-    """Whether a file at the location is what a killed writer of `_SUCCESS` left."""
+    """Whether a file at a local location, or in its log, is what a killed writer of a small file left there."""
     return _STRAY.fullmatch(name) is not None
