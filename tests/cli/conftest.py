@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Gated:
     @inference_api(inputs={"x": "int64"}, outputs={"twice": "int64"})
     def predict(self, df, *, gate: str = "gate"):
         print("waiting at the gate", flush=True)
+        open("arrived", "w").close()
         while not os.path.exists(gate):
             time.sleep(0.02)
         print("through the gate", flush=True)
@@ -44,6 +45,19 @@ class Sizes:
     @inference_api(inputs={"file": "bytes"}, outputs={"size": "int64"})
     def predict(self, df):
         return df["file"].str.len()
+"""
+
+_EACH = """
+import contextlib, io, json, sys
+from gristmill.cli.app import app
+for arguments in json.load(sys.stdin):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            app(arguments, prog_name="gristmill")
+        except SystemExit as stop:
+            code = stop.code
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
 """
 
 
@@ -87,6 +101,28 @@ class Cli:
         out, err = process.communicate(timeout=200)
         return Ended(process.returncode, out, err)
 
+    def each(self, *commands: Sequence[str], **env: str) -> list[Ended]:
+        """Run commands one after the other in one process, which saves a start for each."""
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _EACH],
+            cwd=self.folder,
+            env={**self.env, **env},
+            input=json.dumps(commands),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=200,
+        )
+        return [Ended(*json.loads(line)) for line in done.stdout.splitlines()]
+
+    def wait_at_gate(self) -> None:
+        """Until a job that runs `Gated` has come to its gate."""
+        for _ in range(2400):
+            if (self.folder / "arrived").exists():
+                return
+            time.sleep(0.05)
+        pytest.fail("the job did not come to its gate within two minutes")
+
     def interrupt(self, process: "subprocess.Popen[str]") -> Ended:
         """Ctrl-C: the signal goes to the whole group, as from a terminal."""
         os.killpg(process.pid, signal.SIGINT)
@@ -111,18 +147,3 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
     runner = Cli(folder, env)
     yield runner
     runner.open_gate()
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], Any]], Any]:
-    """Wait for something to become true, and return it."""
-
-    def wait(look: Callable[[], Any]) -> Any:
-        for _ in range(2400):
-            found = look()
-            if found:
-                return found
-            time.sleep(0.05)
-        pytest.fail("it did not happen within two minutes")
-
-    return wait

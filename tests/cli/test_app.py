@@ -2,7 +2,6 @@ import subprocess
 import sys
 from importlib.metadata import version
 
-import pytest
 from tests.cli.conftest import Cli
 
 _HEAVY = ("pyarrow", "ray", "torch", "numpy", "pandas", "duckdb", "sklearn", "s3fs", "fsspec")
@@ -23,13 +22,11 @@ def test_version(cli: Cli) -> None:
     assert (done.code, done.out) == (0, f"gristmill {version('gristmill')}\n")
 
 
-@pytest.mark.parametrize(
-    "command", ["run", "jobs", "jobs list", "jobs logs", "jobs wait", "files", "output", "doctor", "demo"]
-)
-def test_help_fits_eighty_columns(cli: Cli, command: str) -> None:
-    done = cli(*command.split(), "--help", COLUMNS="80", TERMINAL_WIDTH="80")
-    assert done.code == 0
-    assert max(map(len, done.out.splitlines())) <= 80
+def test_help_fits_eighty_columns(cli: Cli) -> None:
+    commands = ("run", "jobs", "jobs list", "jobs logs", "jobs wait", "files", "output", "doctor", "demo")
+    for done in cli.each(*((*command.split(), "--help") for command in commands), COLUMNS="80", TERMINAL_WIDTH="80"):
+        assert done.code == 0
+        assert max(map(len, done.out.splitlines())) <= 80
 
 
 def test_an_unknown_option_is_a_wrong_request(cli: Cli) -> None:

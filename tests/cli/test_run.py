@@ -3,12 +3,10 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import pytest
 from tests.cli.conftest import Cli
 
 
@@ -109,31 +107,33 @@ def test_sql_is_an_input(cli: Cli) -> None:
     assert [row["twice"] for row in _rows(cli.folder / "out")] == [16, 18]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("--replicas", "0"), "replicas"),
-        (("--memory", "much"), "memory_requests"),
-        (("--param", "nonsense=1"), "nonsense"),
-        (("--param", "times"), "--param"),
-        (("--column", "x=png"), "raw_bytes"),
-        (("--pool", "mars"), "mars"),
-        (("--function", "nothing"), "nothing"),
-        (("--engine", "warp"), "warp"),
-        (("--engine-arg=port=1",), "--"),
-        (("--query", "--files", "x"), "not both"),
-        (("--files-column", "x"), "--files"),
-        (("--max-error-rate", "2"), "max_error_rate"),
-        (("--mode", "append"), "append"),
-    ],
+_WRONG = (
+    (("--replicas", "0"), "replicas"),
+    (("--memory", "much"), "memory_requests"),
+    (("--param", "nonsense=1"), "nonsense"),
+    (("--param", "times"), "--param"),
+    (("--column", "x=png"), "raw_bytes"),
+    (("--pool", "mars"), "mars"),
+    (("--function", "nothing"), "nothing"),
+    (("--engine", "warp"), "warp"),
+    (("--engine-arg=port=1",), "--"),
+    (("--query", "--files", "x"), "not both"),
+    (("--files-column", "x"), "--files"),
+    (("--max-error-rate", "2"), "max_error_rate"),
+    (("--mode", "append"), "append"),
 )
-def test_a_wrong_request_is_refused_with_its_reason(cli: Cli, arguments: tuple[str, ...], said: str) -> None:
-    done = cli("run", "python:models:Doubler", "rows.parquet", "out", *arguments)
-    assert done.code == 2, done.err
-    assert said in done.err
-    assert "Traceback" not in done.err
-    assert done.out == ""
+
+
+def test_a_wrong_request_is_refused_with_its_reason(cli: Cli) -> None:
+    run = ("run", "python:models:Doubler", "rows.parquet", "out")
+    ended = cli.each(*((*run, *arguments) for arguments, _ in _WRONG))
+    for (arguments, said), done in zip(_WRONG, ended, strict=True):
+        assert done.code == 2, (arguments, done)
+        assert said in done.err, arguments
+        assert "Traceback" not in done.err, arguments
+        assert done.out == "", arguments
     assert not (cli.folder / "out").exists()
+    assert not (cli.folder.parent / "home").exists()
 
 
 def test_a_wrong_model_and_a_missing_input_are_refused(cli: Cli) -> None:
@@ -151,9 +151,9 @@ def test_a_settings_file_that_does_not_parse_is_refused(cli: Cli) -> None:
     assert "Traceback" not in done.err
 
 
-def test_ctrl_c_leaves_the_job_running_and_says_how_to_reattach(cli: Cli, until: Callable[..., Any]) -> None:
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_reattach(cli: Cli) -> None:
     process = cli.start("run", "python:models:Gated", "rows.parquet", "out", "--name", "long")
-    until(lambda: "gate" in cli("jobs", "logs", "long").out)
+    cli.wait_at_gate()
     stopped = cli.interrupt(process)
     assert stopped.code == 130
     wait = re.search(r"gristmill jobs wait (\S+)", stopped.err)
