@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from gristmill.errors import JobStateError, SpecError
 from gristmill.inputs.frame import Frame
+from gristmill.inputs.listing import FileListing
+from gristmill.inputs.listing import list_files as listing_of
 from gristmill.jobs.handle import Job
 from gristmill.jobs.listing import jobs_table
 from gristmill.jobs.record import JobRecord
@@ -23,7 +25,6 @@ from gristmill.submission.deletion import delete
 from gristmill.submission.submit import Wish, submit
 
 if TYPE_CHECKING:
-    from gristmill.inputs.listing import FileListing
     from gristmill.inputs.query import QuerySource
 
 __all__ = [
@@ -211,7 +212,7 @@ def list_files(
     column_name: str = "FILE_PATH",
     *,
     settings: Settings | None = None,
-) -> "FileListing":
+) -> FileListing:
     """The files at a location as rows of one column, ready to be `X`.
 
     Args:
@@ -223,8 +224,6 @@ def list_files(
     Raises:
         EmptyInputError: no file matches.
     """  # noqa: D301 - the backslash is doubled
-    from gristmill.inputs.listing import list_files as listing_of
-
     return listing_of(_storage(settings), location, pattern=pattern, column_name=column_name)
 
 
@@ -234,7 +233,7 @@ def list_stage_files(
     column_name: str = "FILE_PATH",
     *,
     settings: Settings | None = None,
-) -> "FileListing":
+) -> FileListing:
     """The same as `list_files`, under the name that some know."""
     return list_files(location, pattern, column_name, settings=settings)
 

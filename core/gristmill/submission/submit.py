@@ -13,6 +13,7 @@ from gristmill.engines.python import describe_object
 from gristmill.engines.registry import engine_for
 from gristmill.errors import ConflictError, OutputError, SpecError
 from gristmill.inputs.files import FilesSource, open_files
+from gristmill.inputs.listing import FileListing
 from gristmill.inputs.query import QuerySource
 from gristmill.inputs.snapshot import content_hash, snapshot
 from gristmill.inputs.source import Source, open_source
@@ -45,6 +46,7 @@ __all__ = ["Wish", "submit"]
 
 _FILE_ROWS = 1_000
 _TABLE_ROWS = 1024**2
+_FEW_ROWS = 32
 _ATTACH_TRIES = 20
 _OBJECT = "pickle:object"
 """The reference of a model given as an object, until it is saved."""
@@ -156,7 +158,7 @@ def _check(storage: Storage, wish: Wish, home: str) -> _Checked:
 
 def _listed(rows: Any) -> tuple[str, ...]:
     """Where a file listing was made: the user named it, so its files may be opened."""
-    return (rows.location,) if type(rows).__name__ == "FileListing" else ()
+    return (rows.normal,) if isinstance(rows, FileListing) else ()
 
 
 def _source(storage: Storage, wish: Wish) -> Source:
@@ -236,6 +238,7 @@ def _stage(storage: Storage, wish: Wish, checked: _Checked, request: JobRequest,
         policy = ShardPolicy(
             max_rows=_FILE_ROWS if checked.file_columns or checked.info.by_row else _TABLE_ROWS,
             parallelism=how.replicas * how.num_workers,
+            min_rows=_FEW_ROWS,
         )
         plan = write_plan(storage, join(request.staging, "plan.parquet"), plan_shards(storage, files, policy))
         model = request.model
