@@ -274,6 +274,44 @@ def test_nulls_in_lists_of_fixed_size_are_read(tmp_path: Path, storage: Storage)
     assert rows(storage, str(tmp_path)) == table.to_pylist()
 
 
+def test_a_text_that_is_not_utf8_fails_its_row(tmp_path: Path, storage: Storage) -> None:
+    bytes_ = pa.array([b"a", b"\xff\xfe", b"c", None, b"\xc3"])
+    texts = pa.Array.from_buffers(pa.string(), 5, bytes_.buffers())
+    pq.write_table(pa.table({"id": [1, 2, 3, 4, 5], "t": texts}), tmp_path / "x.parquet")
+    (block,) = blocks(storage, str(tmp_path))
+    assert block.rows.column("t").to_pylist() == ["a", None, "c", None, None]
+    assert block.rows.column("id").to_pylist() == [1, 2, 3, 4, 5]
+    assert {at: error.message for at, error in block.errors.items()} == dict.fromkeys(
+        (1, 4), "column 't': the text is not UTF-8"
+    )
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy"])
+@hypothesis_settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_whatever_bytes_are_damaged_there_are_as_many_rows(
+    compression: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "x.parquet"
+    table = pa.table(
+        {
+            "id": list(range(200)),
+            "t": [f"text {at}" for at in range(200)],
+            "l": [[at, at + 1] for at in range(200)],
+            "d": pa.array(["a", "b"] * 100).dictionary_encode(),
+        }
+    )
+    pq.write_table(table, path, row_group_size=50, compression=compression)
+    content = bytearray(path.read_bytes())
+    pages = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    for at, value in data.draw(st.lists(st.tuples(st.integers(4, pages - 1), st.integers(0, 255)), max_size=20)):
+        content[at] = value
+    path.write_bytes(content)
+    found = list(blocks(STORAGE, str(path)))
+    assert sum(len(block.rows.to_pylist()) for block in found) == 200
+    assert all(error.step == "read" for error in errors(found).values())
+
+
 def test_a_file_without_a_footer_is_an_error_that_names_it(tmp_path: Path, storage: Storage) -> None:
     for name in "ab":
         pq.write_table(pa.table({"x": [1]}), tmp_path / f"{name}.parquet")

@@ -18,6 +18,7 @@ _BLOCK = 8 * 1024**2
 """Bytes parsed at a time, and bytes that types are inferred from."""
 
 _SHOWN = 200
+_FEW = 256
 
 
 def _blocks(file: InputFile) -> Iterator[bytes]:
@@ -148,8 +149,25 @@ class _Lines:
         if window.passes_over(len(self._lines)):
             return
         offset, length = window.cut(len(self._lines))
+        yield from self._some(self._lines[offset : offset + length])
+
+    def _some(self, lines: list[tuple[int, bytes]]) -> Iterator[Piece]:
+        """Lines, halved until those at fault stand among few."""
+        block = b"".join(line + b"\n" for _, line in lines)
+        table = _fast(block, self._schema) if lines and _is_plain(block) else None
+        if table is not None and table.num_rows == len(lines):
+            for batch in table.to_batches():
+                yield Piece(batch)
+        elif len(lines) > _FEW:
+            half = len(lines) // 2
+            yield from self._some(lines[:half])
+            yield from self._some(lines[half:])
+        else:
+            yield from self._each(lines)
+
+    def _each(self, lines: list[tuple[int, bytes]]) -> Iterator[Piece]:
         rows: list[tuple[int, dict[str, Any]]] = []
-        for number, line in self._lines[offset : offset + length]:
+        for number, line in lines:
             try:
                 row = self._row(line)
             except ValueError as error:

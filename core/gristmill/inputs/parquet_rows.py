@@ -6,11 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from gristmill.errors import ConflictError
 from gristmill.inputs.fit import Fit
 from gristmill.inputs.opening import InputFile, check_unchanged, file_error
 from gristmill.inputs.parquet_footer import open_parquet, readable_metadata
 from gristmill.inputs.pieces import Bounds, Piece, null_rows
+from gristmill.inputs.text_check import checked_text
 from gristmill.inputs.window import Window
 from gristmill.plan.shards import Slice
 from gristmill.spec.row_error import RowError
@@ -113,8 +113,7 @@ class _Run:
                     self._check(error)
                     break
                 if batch is None:
-                    if passed != sum(counts):
-                        raise ConflictError(f"the input file {self._file.location} has fewer rows than its footer says")
+                    yield from self._missing(sum(counts) - passed, window)
                     return
                 passed += batch.num_rows
                 yield from self._wanted(batch, window)
@@ -130,7 +129,7 @@ class _Run:
             return
         offset, length = window.cut(batch.num_rows)
         if length:
-            yield Piece(self._fit(batch.slice(offset, length)))
+            yield checked_text(self._fit(batch.slice(offset, length)), self._file.location)
 
     def _read_damaged(self, group: int, done: int, window: Window) -> Iterator[Piece]:
         """A row group in which an error is expected, from its row `done` on.
@@ -152,6 +151,14 @@ class _Run:
             fresh = batch.slice(max(0, done - passed))
             passed += batch.num_rows
             yield from self._wanted(fresh, window)
+        yield from self._missing(total - max(passed, done), window)
+
+    def _missing(self, rows: int, window: Window) -> Iterator[Piece]:
+        """Rows that the footer promises and the pages lack: damage that Arrow does not notice."""
+        if rows > 0 and not window.is_done:
+            error = OSError("the pages hold fewer rows than the footer says")
+            self._check(error)
+            yield from self._lost(rows, error, window)
 
     def _lost(self, rows: int, error: Exception, window: Window) -> Iterator[Piece]:
         problem = RowError.of(error, step="read", reference=self._file.location)

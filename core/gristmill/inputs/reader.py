@@ -43,7 +43,7 @@ def read_shard(
 
     A row that cannot be read stands as nulls with an error of step `read`: a row of text that does not parse or fit
     (its reference is `file:line`; values that do fit are kept), and the rows of a Parquet row group whose pages are
-    damaged, from where they can no longer be decoded.
+    damaged, from where they can no longer be decoded; a row with a text that is not UTF-8.
 
     Args:
         storage: opens the files.
