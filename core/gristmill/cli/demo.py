@@ -51,11 +51,8 @@ def demo(
         settings = settings_allowing([str((output / "images").resolve())])
         ray = settings.pool(pool).kind == "ray"
         prepared = prepare(output)
-        console.note(
-            f"{count(prepared.rows.num_rows + prepared.learned)} pictures in {_shown(prepared.images)}, a model that "
-            f"has learned from {count(prepared.learned)} of them: {_shown(prepared.model)}",
-            style="dim",
-        )
+        pictures = count(prepared.rows.num_rows + prepared.learned, "picture")
+        console.note(f"{pictures} in {_shown(prepared.images)}, a model trained on half of them", style="dim")
         submitted = time.monotonic()
         job = run_batch(
             str(prepared.model),
@@ -107,7 +104,7 @@ def _print(job: "Job", results: "pa.Table", *, accuracy: float, took: float, fol
     where = _shown(Path(job.location))
     good = accuracy > _GOOD_ENOUGH
     some = _some(results)
-    if console.out().is_terminal and not console.out().options.ascii_only:
+    if console.out().color_system in ("256", "truecolor") and not console.out().no_color:
         console.out().print(_pictures(some, columns=min(console.out().width, 80) // 10))
         console.out().print()
     console.out().print(_table(some))
@@ -128,12 +125,10 @@ def _print(job: "Job", results: "pa.Table", *, accuracy: float, took: float, fol
         console.complain(f"accuracy {accuracy:.3f} is not over {_GOOD_ENOUGH}")
         return
     model, images, again = (shlex.quote(_shown(folder / part)) for part in ("model/digits.joblib", "images", "again"))
+    run = f"gristmill run {model} \\\n  {images} {again} \\\n  --files '.*\\.png' --column image=raw_bytes"
     steps = [
         ("look at the results", f"gristmill output {shlex.quote(where)}"),
-        (
-            "read all the pictures",
-            f"gristmill run {model} {images} {again} \\\n  --files '.*\\.png' --column image=raw_bytes",
-        ),
+        ("read all the pictures", run),
         ("see what ran", "gristmill jobs list"),
         (
             "on two Ray replicas" if replicas == 1 else "without Ray",

@@ -232,9 +232,7 @@ def cancel(job: JobArgument, as_json: JsonOption = False) -> None:
             return
         console.out().print(f"{found.id}  {status.value}")
         if not status.is_terminal:
-            console.note(
-                f"Its replicas end within 30 seconds; gristmill jobs wait {found.id} waits for that.", style="dim"
-            )
+            console.note(f"Replicas end within 30 seconds; to wait for it: gristmill jobs wait {found.id}", style="dim")
 
 
 @jobs.command()
