@@ -19,12 +19,10 @@ _CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link"}
 def _changes(event: str, args: tuple[Any, ...], root: str) -> bool:
     if event == "open":
         path, mode, flags = args
-        writes = (mode is not None and set(mode) & set("wxa+")) or (
-            mode is None and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-        )
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) if mode is None else set(mode) & set("wxa+")
         return bool(writes) and str(path).startswith(root)
     # removing a tree names files relative to an open folder
-    return event in _CHANGES and (not os.path.isabs(str(args[0])) or str(args[0]).startswith(root))
+    return event in _CHANGES and (not str(args[0]).startswith("/") or str(args[0]).startswith(root))
 
 
 def fork(action: Callable[[], object], *, root: str, at_change: Callable[[int], None]) -> int:
@@ -49,7 +47,7 @@ def fork(action: Callable[[], object], *, root: str, at_change: Callable[[int], 
         code = CONFLICT
     except (OutputError, OutputExistsError):
         code = REFUSED
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the child's end, whatever it was
         traceback.print_exc()
     finally:
         os._exit(code)
