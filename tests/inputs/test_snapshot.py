@@ -86,6 +86,13 @@ def test_frames_of_every_kind_are_stored(make: Any, tmp_path: Path, storage: Sto
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["part-00000.parquet"]
 
 
+@pytest.mark.parametrize("form", ["parquet", "ipc"])
+def test_a_dataset_of_files_is_stored(form: str, tmp_path: Path, storage: Storage) -> None:
+    pa.dataset.write_dataset(TABLE, tmp_path / "files", format=form)
+    result = stored(pa.dataset.dataset(tmp_path / "files", format=form), storage, str(tmp_path / "in"))
+    assert content(result, storage) == TABLE.to_pylist()
+
+
 def test_a_pandas_frame_is_stored_with_its_types(tmp_path: Path, storage: Storage) -> None:
     frame = pd.DataFrame(
         {
