@@ -32,7 +32,7 @@ class Resources:
         Raises:
             SpecError: GPUs cannot be shared by so many workers.
         """
-        asked = cls(float(num_workers) if cpus is None else cpus, gpus or 0.0, memory or 0)
+        asked = cls(float(num_workers if cpus is None else cpus), float(gpus or 0), memory or 0)
         whole, count = asked.gpus, num_workers
         if whole > 1 and not whole.is_integer():
             raise SpecError(

@@ -1,0 +1,97 @@
+"""Workers' loops for the executors' tests: they do what the model name in their spec says, without any model."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+
+from gristmill.plan.shards import Shard
+from gristmill.replica.channel import Channel
+from gristmill.replica.messages import (
+    Announced,
+    Assign,
+    Began,
+    Log,
+    PartDone,
+    Ready,
+    Stop,
+    Task,
+    UseSchema,
+    WorkerSpec,
+)
+from gristmill.settings import Settings
+
+ROOT = str(Path(__file__).parents[2])
+
+
+def worker_spec(model: str = "echo") -> WorkerSpec:
+    """A spec for these loops; workers find this module through its search path."""
+    return WorkerSpec(
+        settings=Settings(),
+        job="job",
+        engine="echo",
+        model=model,
+        function="f",
+        params={},
+        options={},
+        format="parquet",
+        input_schema=pa.schema([]),
+        column_handling={},
+        allowed=(),
+        parts="/nowhere",
+        outputs=None,
+        record_errors=False,
+        sys_path=(ROOT, *sys.path),
+    )
+
+
+def task(number: int) -> Task:
+    """A task without rows."""
+    return Task(number, Shard(number, ()))
+
+
+def echo(spec: WorkerSpec, channel: Channel) -> None:
+    """Answers each task at once; tells its process and its GPUs when it is ready."""
+    channel.send(Log(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}"))
+    channel.send(Ready(0.0))
+    while not isinstance(command := channel.receive(), Stop):
+        if isinstance(command, UseSchema):
+            channel.send(Log(f"schema {command.outputs.names}"))
+        if isinstance(command, Assign):
+            for each in command.tasks:
+                channel.send(Began(each.id))
+                channel.send(PartDone(each.id, 0, 1, f"{each.id}.parquet"))
+
+
+def suicide(spec: WorkerSpec, channel: Channel) -> None:
+    """Announces a row and kills its own process on it."""
+    channel.send(Ready(0.0))
+    while isinstance(command := channel.receive(), Assign):
+        for each in command.tasks:
+            channel.send(Began(each.id))
+            channel.send(Announced(each.id, 7, 8), sure=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stubborn(spec: WorkerSpec, channel: Channel) -> None:
+    """Hears nothing once it is ready, as a model in native code that never returns."""
+    channel.send(Log(f"{os.getpid()}"))
+    channel.send(Ready(0.0))
+    while True:
+        time.sleep(1)
+
+
+def broken(spec: WorkerSpec, channel: Channel) -> None:
+    """Raises, as a bug would."""
+    channel.send(Ready(0.0))
+    raise ZeroDivisionError("a bug")
+
+
+def chatty(spec: WorkerSpec, channel: Channel) -> None:
+    """Prints."""
+    print("hello from", spec.model)  # noqa: T201 - which is what this is for
+    channel.send(Ready(0.0))
+    channel.receive()

@@ -1,0 +1,84 @@
+"""A Ray cluster of one node with a Jobs API, for these tests alone."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster."""
+
+    address: str
+    token: str
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Started for these tests and gone with them."""
+    folder = tempfile.mkdtemp(prefix="gmc", dir="/tmp")
+    port, dashboard, agent = _free_ports(3)
+    token = secrets.token_hex(32)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    head = subprocess.Popen(
+        [
+            *(Path(sys.prefix) / "bin" / "ray", "start", "--head", "--block", "--disable-usage-stats"),
+            *(f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
+            *(f"--dashboard-agent-listen-port={agent}", "--min-worker-port=0", "--max-worker-port=0"),
+            *("--num-cpus=2", f"--object-store-memory={80 * 1024**2}", f"--temp-dir={folder}"),
+        ],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        address = f"http://127.0.0.1:{dashboard}"
+        _until_it_answers(address, head)
+        yield Cluster(address, token)
+    finally:
+        head.terminate()
+        try:
+            head.wait(30)
+        except subprocess.TimeoutExpired:
+            head.kill()
+            head.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _until_it_answers(address: str, head: "subprocess.Popen[bytes]") -> None:
+    for _ in range(600):
+        assert head.poll() is None, "the cluster ended at its start"
+        try:
+            urllib.request.urlopen(f"{address}/", timeout=5).close()
+        except urllib.error.HTTPError:
+            return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail("the cluster did not answer in time", pytrace=False)
