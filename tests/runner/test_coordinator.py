@@ -41,7 +41,8 @@ class Run:
         return schema
 
     def __call__(self, workers: int = 2) -> str | None:
-        reason = self.coordinator.run(SPEC, workers=workers)
+        self.executor.start(SPEC, workers=workers)
+        reason = self.coordinator.run(workers=workers)
         for commit in self.commits:
             assert self.progress.accept(commit), f"{commit} covers rows twice"
         return reason

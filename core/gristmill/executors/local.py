@@ -1,7 +1,8 @@
-"""The local executor: workers are child processes on this machine, forked from a server that has the imports done.
+"""The local executor: workers are child processes on this machine. Without Ray.
 
 A child and not the runner itself runs the model, because a row that kills its process must not take the runner along.
-The fork server imports what all workers need once; each worker is then there in milliseconds. Without Ray.
+The first workers are forked from the runner itself, which has done their imports, while it has no other threads yet;
+those that replace dead ones come from a fork server, because a process with threads cannot be forked safely.
 """
 
 import ctypes
@@ -13,7 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
 from gristmill.replica.capture import capture_output
@@ -37,21 +38,31 @@ class LocalExecutor:
     def __init__(self, *, threads: int, preload: Sequence[str] = ()) -> None:
         for name in _THREAD_SETTINGS:
             os.environ.setdefault(name, str(threads))
-        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["gristmill.replica.worker", *preload])
+        self._server = multiprocessing.get_context("forkserver")
+        self._server.set_forkserver_preload(["gristmill.replica.worker", *preload])
         self._workers: dict[int, tuple[BaseProcess, Connection]] = {}
         self._spec: WorkerSpec | None = None
 
     def start(self, spec: WorkerSpec, *, workers: int) -> None:
         """Start the processes."""
         self._spec = spec
+        may_fork = threading.active_count() == 1 and not multiprocessing.current_process().daemon
+        context = multiprocessing.get_context("fork") if may_fork else self._server
         for worker in range(workers):
-            self.restart(worker)
+            self._start(worker, context)
 
     def restart(self, worker: int) -> None:
-        """Start one process (again)."""
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_main, args=(self._spec, theirs), name=f"worker-{worker}", daemon=True)
+        """Start one process again."""
+        self._start(worker, self._server)
+
+    def _start(self, worker: int, context: BaseContext) -> None:
+        ours, theirs = multiprocessing.Pipe()
+        # a forked child would keep its siblings' connections, and its own other end, open
+        foreign = [connection for _, connection in self._workers.values()] if context is not self._server else []
+        foreign += [ours] if context is not self._server else []
+        process = context.Process(  # type: ignore[attr-defined]
+            target=_main, args=(self._spec, theirs, foreign), name=f"worker-{worker}", daemon=True
+        )
         process.start()
         theirs.close()
         self._workers[worker] = (process, ours)
@@ -123,10 +134,12 @@ class _Channel:
             self._connection.send(event)
 
 
-def _main(spec: WorkerSpec, connection: Connection) -> None:
+def _main(spec: WorkerSpec, connection: Connection, foreign: Sequence[Connection]) -> None:
     """A worker process."""
+    for other in foreign:
+        other.close()
     if sys.platform == "linux":
-        # the parent is the fork server, which ends as soon as the runner does, even by SIGKILL
+        # the parent is the runner, or the fork server, which ends as soon as the runner does, even by SIGKILL
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = _Channel(connection)

@@ -90,7 +90,7 @@ def _source(kind: str, schema: pa.Schema, open_: Callable[[], Iterable[pa.Record
     return FrameSource(kind, storable_schema(schema, what=f"the {kind}"), open_)
 
 
-def _dataset_batches(frame: pa.dataset.Dataset) -> Iterator[pa.RecordBatch]:
+def _dataset_batches(frame: Any) -> Iterator[pa.RecordBatch]:
     options = {}
     if getattr(getattr(frame, "format", None), "default_extname", None) == "parquet":
         # The defaults fetch whole row groups ahead: five times the memory, and slower

@@ -17,6 +17,8 @@ __all__ = ["Job"]
 
 _FIRST_POLL = 0.02
 _LAST_POLL = 1.0
+_PATIENCE = 0.02
+"""Pauses grow to this share of the time waited so far: a short job is noticed at once, a long one costs few looks."""
 
 
 class Job:
@@ -123,13 +125,13 @@ class Job:
             TimeoutError: it has not ended by then; it goes on.
         """
         deadline = None if timeout < 0 else time.monotonic() + timeout
-        pause = _FIRST_POLL
+        began = time.monotonic()
         while not (status := self.status).is_terminal:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 raise TimeoutError(f"job {self.id!r} is {status.value} after {timeout:g} s; it goes on, wait() again")
+            pause = min(_LAST_POLL, max(_FIRST_POLL, _PATIENCE * (time.monotonic() - began)))
             time.sleep(pause if left is None else min(pause, left))
-            pause = min(_LAST_POLL, pause * 1.3)
         return status
 
     def get_logs(

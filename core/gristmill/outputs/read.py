@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from gristmill.errors import OutputError, SchemaError
@@ -12,12 +12,15 @@ from gristmill.outputs.manifest import Manifest, OutputFile, read_manifest
 from gristmill.storage.location import is_local, join
 from gristmill.storage.storage import Storage
 
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
 __all__ = ["open_output", "read_output"]
 
 _THREADS = 8
 
 
-def open_output(storage: Storage, location: str) -> ds.Dataset:
+def open_output(storage: Storage, location: str) -> "ds.Dataset":
     """A finished output as an Arrow dataset: lazily read, rows in the order of the input.
 
     Raises:
@@ -55,19 +58,24 @@ def _read(storage: Storage, location: str, manifest: Manifest, columns: Sequence
         return dataset.to_table(columns=list(columns) if columns is not None else None)
     _assert_whole(storage, location, manifest)
 
+    # A table of no columns has no rows: read one for their number.
+    wanted = None if columns is None else list(columns) or [manifest.columns[0].name]
+
     # Not as a dataset: one over a filesystem in Python lets threads outlive the scan, which abort the process when it
     # ends soon after (https://github.com/apache/arrow/issues/45214).
     def read(file: OutputFile) -> pa.Table:
         with storage.open(join(location, file.path)) as source:
             whole = columns is None
-            return pq.ParquetFile(pa.BufferReader(source.read()) if whole else source).read(columns=columns)
+            return pq.ParquetFile(pa.BufferReader(source.read()) if whole else source).read(columns=wanted)
 
     with ThreadPoolExecutor(_THREADS) as pool:
         table = pa.concat_tables(pool.map(read, manifest.files))
     return table if columns is None else table.select(list(columns))
 
 
-def _dataset(storage: Storage, location: str, manifest: Manifest) -> ds.Dataset:
+def _dataset(storage: Storage, location: str, manifest: Manifest) -> "ds.Dataset":
+    import pyarrow.dataset as ds  # slow to import, and few need it
+
     if not manifest.files:
         return ds.dataset(pa.schema([]).empty_table())
     _assert_whole(storage, location, manifest)

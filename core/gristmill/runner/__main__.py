@@ -1,9 +1,18 @@
-"""The runner as a process: `python -m gristmill.runner HOME JOB GENERATION`."""
+"""The runner as a process.
 
+`python -m gristmill.runner HOME JOB GENERATION` runs a job. `python -m gristmill.runner - [MODULE ...]` imports what the
+workers will need, then waits for a line on its standard input that says the same; without one it ends.
+"""
+
+import contextlib
+import importlib
+import json
 import os
 import signal
 import sys
+from pathlib import Path
 
+from gristmill.executors import local  # noqa: F401 - what the workers need, before they are forked
 from gristmill.jobs.record import JobRecord
 from gristmill.runner.execute import execute
 from gristmill.settings import Settings
@@ -15,12 +24,36 @@ __all__ = ["main"]
 
 def main(arguments: list[str]) -> int:
     """Run one job; 0 when it is done, 1 when it is not."""
-    home, job_id, generation = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the client: the job goes on
+    if arguments[0] == "-":
+        _import(arguments[1:])
+        line = sys.stdin.readline()
+        if not line:
+            return 0
+        home, job_id, generation, log = json.loads(line)
+        if log is not None:
+            _print_to(Path(log))
+    else:
+        home, job_id, generation = arguments
     storage = Storage(Settings.load(home=home))
     record = JobRecord(storage, storage.resolve(home, what="home"), job_id)
     state = execute(storage, record, record.run(int(generation)))
     return 0 if state.status is JobStatus.DONE else 1
+
+
+def _import(modules: list[str]) -> None:
+    """Import what can be: a module that cannot be here fails where it is used, with its reason."""
+    for name in modules:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+
+
+def _print_to(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
 
 
 if __name__ == "__main__":

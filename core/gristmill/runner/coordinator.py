@@ -26,7 +26,6 @@ from gristmill.replica.messages import (
     Task,
     TaskFailed,
     UseSchema,
-    WorkerSpec,
 )
 from gristmill.runner.queue import TaskQueue
 from gristmill.runner.suspects import after_death
@@ -119,8 +118,11 @@ class Coordinator:
         self._stillborn = 0
         self._futile = 0
 
-    def run(self, spec: WorkerSpec, *, workers: int) -> str | None:
-        """Run until everything is done or must stop.
+    def run(self, *, workers: int) -> str | None:
+        """Run until everything is done or must stop, on an executor that has been started.
+
+        Args:
+            workers: how many workers the executor was told to start.
 
         Returns:
             None when every row is accounted for; otherwise why it stopped.
@@ -132,7 +134,6 @@ class Coordinator:
         if self._queue.is_empty:
             return self._tally.final_reason()
         self._workers = {worker: _Worker() for worker in range(workers)}
-        self._executor.start(spec, workers=workers)
         while True:
             problem = self._step()
             if self._commits:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from gristmill.errors import ConflictError, GristmillError
+from gristmill.executors.protocol import Executor
 from gristmill.jobs.judgement import is_live
 from gristmill.jobs.record import JobRecord, RunRecord, State
 from gristmill.outputs.claim import OutputClaim, claim_location
@@ -85,6 +86,16 @@ class _Execution:
         """Claim the location, do what is left, publish."""
         if self.record.is_superseded(self.run_record.generation):
             return JobStatus.CANCELLED, SUPERSEDED
+        executor = make_executor(self.storage.settings.pool(self.how.pool), self.how.job_spec, self.request)
+        spec = worker_spec(self.record.id, self.request, self.how.job_spec, self.storage.settings, self.policy)
+        try:
+            # before anything else: workers load their model meanwhile, and are forked while there are no threads
+            executor.start(spec, workers=self.how.job_spec.replicas * self.how.job_spec.num_workers)
+            return self._claim_and_work(executor)
+        finally:
+            executor.close()
+
+    def _claim_and_work(self, executor: Executor) -> tuple[JobStatus, str]:
         claim = claim_location(
             self.storage,
             self.request.location,
@@ -96,11 +107,11 @@ class _Execution:
         if claim.published is not None:
             return JobStatus.DONE, _done(claim.published.rows, claim.published.errors)
         try:
-            return self._work(claim)
+            return self._work(claim, executor)
         finally:
             claim.release()
 
-    def _work(self, claim: OutputClaim) -> tuple[JobStatus, str]:
+    def _work(self, claim: OutputClaim, executor: Executor) -> tuple[JobStatus, str]:
         tally = Tally(self.policy, self.request.rows)
         for commit in self.commits.load(self.progress):
             tally.add(rows=commit.rows, errors=commit.errors, shard=commit.shard)
@@ -109,8 +120,6 @@ class _Execution:
         self.live.shards = self.progress.completed
         if tally.rows:
             self.logs.note(f"resuming: {tally.rows:,} rows of {self.progress.completed:,} shards are committed")
-        pool = self.storage.settings.pool(self.how.pool)
-        executor = make_executor(pool, self.how.job_spec, self.request)
         heartbeat = Heartbeat(
             self.record, self.run_record, tally=tally, live=self.live, logs=self.logs,
             shards_total=self.request.shards, dashboard=lambda: executor.dashboard,
@@ -122,12 +131,11 @@ class _Execution:
             log=lambda worker, text: self.logs.write(f"worker-{worker}", text),
         )
         coordinator = Coordinator(executor, TaskQueue(self._left()), tally, hooks, live=self.live, outputs=self.outputs)
-        spec = worker_spec(self.record.id, self.request, self.how.job_spec, self.storage.settings, self.policy)
         heartbeat.start()
         try:
             self.run_record.write_state(State(JobStatus.RUNNING, "running", self.started))
             try:
-                problem = coordinator.run(spec, workers=self.how.job_spec.replicas * self.how.job_spec.num_workers)
+                problem = coordinator.run(workers=self.how.job_spec.replicas * self.how.job_spec.num_workers)
             finally:
                 executor.close()
                 if tally.samples:

@@ -1,5 +1,6 @@
 """From what the user gives to a running job: check, stage, record, start."""
 
+import contextlib
 import secrets
 import time
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ from gristmill.storage.storage import Storage
 from gristmill.submission import checks
 from gristmill.submission.identity import job_id, job_name, newest_of_family
 from gristmill.submission.launch import launch, user
+from gristmill.submission.warm import WarmRunner
 
 __all__ = ["Wish", "submit"]
 
@@ -96,6 +98,14 @@ def submit(storage: Storage, wish: Wish) -> Job:
     Raises:
         GristmillError: the wish cannot be granted; nothing was written.
     """
+    with contextlib.ExitStack() as stack:
+        pool = storage.settings.pool(wish.pool)
+        on_this_machine = pool.kind == "local" or (pool.kind == "ray" and pool.address is None)
+        warm = stack.enter_context(WarmRunner(storage.settings, wish.job_spec, wish.model)) if on_this_machine else None
+        return _submit(storage, wish, warm)
+
+
+def _submit(storage: Storage, wish: Wish, warm: WarmRunner | None) -> Job:
     home = storage.resolve(storage.settings.home, what="home")
     checked = _check(storage, wish, home)
     how = RunRequest(job_spec=wish.job_spec, pool=wish.pool or storage.settings.default_pool)
@@ -110,11 +120,11 @@ def submit(storage: Storage, wish: Wish) -> Job:
         if step in ("attach", "return") and existing is not None:
             return Job(existing)
         if step == "resume" and existing is not None:
-            if launch(storage, existing, how, after=0 if run is None else run.generation) is not None:
+            if launch(storage, existing, how, after=0 if run is None else run.generation, warm=warm) is not None:
                 return Job(existing)
             continue
         checks.check_output_is_free(storage, checked.location, wish.output_spec.mode)
-        if _stage(storage, wish, checked, request, free) and launch(storage, free, how, after=0) is not None:
+        if _stage(storage, wish, checked, request, free) and launch(storage, free, how, after=0, warm=warm) is not None:
             return Job(free)
     raise ConflictError(f"job {base!r} is started and ended by others again and again; try later")
 

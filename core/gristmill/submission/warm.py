@@ -1,0 +1,113 @@
+"""A runner that starts while its job is still being checked, so that neither waits for the other's imports."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gristmill.settings import Settings
+from gristmill.spec.job import JobSpec
+from gristmill.storage.storage import Storage
+
+__all__ = ["WarmRunner", "likely_modules", "settings_variables"]
+
+_HEAD = 64 * 1024
+_MODULES = re.compile(rb"(?:sklearn|xgboost|lightgbm|catboost)(?:\.[a-z_]\w*)*")
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class WarmRunner:
+    """A runner's process on this machine that has not been told its job yet.
+
+    It is in a session of its own: neither the client's end nor its Ctrl-C reaches it, and it holds none of the client's
+    files. When it is closed without a job, or its client dies first, it ends.
+
+    Args:
+        settings: the settings it gets, by its environment.
+        how: tells how many workers share this machine.
+        model: the model as the user gave it; tells what the workers will import.
+    """
+
+    def __init__(self, settings: Settings, how: JobSpec, model: Any) -> None:
+        workers = how.replicas * how.num_workers
+        threads = str(max(1, (os.cpu_count() or 1) // workers))
+        environment = {
+            **dict.fromkeys(_THREAD_SETTINGS, threads),
+            **os.environ,
+            **settings_variables(settings, secrets=True),
+            "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path if not path.endswith(".zip")),
+        }
+        environment.pop("GRISTMILL_CONFIG", None)
+        self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
+            [sys.executable, "-m", "gristmill.runner", "-", *likely_modules(model, settings)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            close_fds=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tell(b"")
+
+    def run(self, *, home: str, job: str, generation: int, log: str | None) -> None:
+        """Give it its job; from now on it is on its own.
+
+        Args:
+            home: where the job's record lives.
+            job: its id.
+            generation: the run that was claimed for it.
+            log: the local file for what it prints, if there can be one.
+        """
+        self._tell(json.dumps([home, job, generation, log]).encode())
+
+    def _tell(self, line: bytes) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(line)
+            process.stdin.close()
+        # nobody waits for it here; without this, Python would warn that it still runs
+        process.returncode = 0
+
+
+def likely_modules(model: Any, settings: Settings) -> list[str]:
+    """Modules that a model's workers will import, as far as can be told at a glance; a wrong guess costs some time.
+
+    For an object that is where its class lives; for a pickle, the libraries that its first bytes name.
+    """
+    if not isinstance(model, str | os.PathLike):
+        owner = model if isinstance(model, type) else type(model)
+        return [owner.__module__] if owner.__module__.partition(".")[0] != "__main__" else []
+    text = os.fspath(model).removeprefix("pickle:")
+    if not text.endswith((".joblib", ".pkl", ".pickle")):
+        return []
+    storage = Storage(settings)
+    try:
+        with storage.open(storage.resolve(text)) as file:
+            head = file.read(_HEAD)
+    except (OSError, ValueError):
+        return []  # the check of the model will say what is wrong
+    return sorted({name.decode() for name in _MODULES.findall(head)})
+
+
+def settings_variables(settings: Settings, *, secrets: bool) -> dict[str, str]:
+    """The settings as the environment variables that give them back."""
+    values = settings.model_dump(mode="json", exclude=None if secrets else {"storage_options"})
+    return {
+        f"GRISTMILL_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in values.items()
+    }
