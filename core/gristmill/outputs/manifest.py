@@ -1,6 +1,8 @@
 """`Manifest`: the content of `_SUCCESS`."""
 
+import json
 import re
+import sys
 from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Annotated, Literal
@@ -14,7 +16,7 @@ from gristmill.outputs.log import OutputLog
 from gristmill.storage.location import join
 from gristmill.storage.storage import Storage
 
-__all__ = ["Column", "Manifest", "ManifestHeader", "OutputFile", "read_manifest", "with_files"]
+__all__ = ["Column", "Manifest", "ManifestHeader", "OutputFile", "manifest_schema", "read_manifest", "with_files"]
 
 _FILE = re.compile(r"part-[A-Za-z0-9.\-]+\.parquet")
 
@@ -139,6 +141,14 @@ class Manifest(ManifestHeader):
             ) from error
 
 
+def manifest_schema() -> str:
+    """The JSON schema of `_SUCCESS`, as `docs/manifest.schema.json` holds it."""
+    schema = Manifest.model_json_schema(by_alias=True, mode="serialization")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Gristmill manifest, version 1"
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
+
+
 def with_files(head: str, files: Iterable[tuple[str, int, int]]) -> bytes:
     """A manifest's JSON from that of all its other fields, and its files as path, rows and bytes.
 
@@ -175,3 +185,7 @@ def _at_work(storage: Storage, location: str) -> str:
         "released": "stopped before it had an output; run it again to resume",
     }[entry.kind]
     return f"; job {entry.job!r} ({entry.owner}) {doing}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(manifest_schema())

@@ -145,7 +145,9 @@ class PartWriter:
             return
         table = pa.concat_tables(self._held)
         self._open(table)
-        self._writer.write_table(table, row_group_size=_GROUP_ROWS)
+        # No small row group behind a full one, when batches do not add up to one exactly.
+        size = _GROUP_ROWS if table.num_rows >= 2 * _GROUP_ROWS else table.num_rows
+        self._writer.write_table(table, row_group_size=size)
         self._held.clear()
         self._held_rows = self._held_bytes = 0
 

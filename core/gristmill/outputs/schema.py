@@ -17,12 +17,12 @@ ERROR_TYPE = pa.struct([(name, pa.string()) for name in ("type", "message", "ste
 def storable(data_type: pa.DataType, *, column: str) -> pa.DataType:
     """The type under which Parquet keeps and gives back values of `data_type`; nearly always itself.
 
-    Seconds become milliseconds, days in milliseconds become days; run-end encoded arrays, and dictionaries of anything
-    but text and bytes, become their values. Lists of a fixed size become lists, as Arrow cannot read the former back
+    Seconds become milliseconds, days in milliseconds become days; dictionaries of anything but text and bytes become
+    their values. Lists of a fixed size become lists, as Arrow cannot read the former back
     once one of them is null, which a failed row's is.
 
     Raises:
-        SchemaError: Parquet has no such type (unions, intervals, structs without fields).
+        SchemaError: Parquet has no such type (unions, intervals, run-end encoding, structs without fields).
     """
     kind = pa.types
     if isinstance(data_type, pa.BaseExtensionType):
@@ -34,8 +34,6 @@ def storable(data_type: pa.DataType, *, column: str) -> pa.DataType:
         return pa.time32("ms")
     if kind.is_date64(data_type):
         return pa.date32()
-    if kind.is_run_end_encoded(data_type):
-        return storable(data_type.value_type, column=column)
     if kind.is_dictionary(data_type):
         value = data_type.value_type
         text = (
@@ -52,7 +50,7 @@ def storable(data_type: pa.DataType, *, column: str) -> pa.DataType:
         return pa.map_(keys, items, keys_sorted=data_type.keys_sorted)
     if kind.is_struct(data_type) and data_type.num_fields:
         return pa.struct([_storable_field(data_type.field(i), column) for i in range(data_type.num_fields)])
-    if kind.is_union(data_type) or kind.is_interval(data_type) or kind.is_struct(data_type):
+    if any(test(data_type) for test in (kind.is_union, kind.is_interval, kind.is_run_end_encoded, kind.is_struct)):
         raise SchemaError(
             f"column {column!r} is of type {data_type}, which Parquet cannot hold; leave it out or cast it"
         )

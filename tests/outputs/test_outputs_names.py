@@ -1,0 +1,20 @@
+import importlib
+import pkgutil
+
+import pytest
+
+import gristmill.outputs
+
+MODULES = [module.name for module in pkgutil.iter_modules(gristmill.outputs.__path__, "gristmill.outputs.")]
+
+
+def _order(name: str) -> tuple[bool, bool, str]:
+    """Constants, then classes, then functions, as the linter sorts them."""
+    return (not name.isupper(), not name[0].isupper(), name)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_public_names_are_sorted_and_there(name: str) -> None:
+    module = importlib.import_module(name)
+    assert list(module.__all__) == sorted(module.__all__, key=_order)
+    assert all(hasattr(module, public) for public in module.__all__)
