@@ -64,6 +64,6 @@ class RayLink:
 def _reason(error: BaseException) -> str:
     """A line from Ray's page about a death."""
     text = str(error)
-    found = re.search(r"The actor is dead because (.*)", text, re.DOTALL)
+    found = re.search(r"The actor (?:is dead|died) because (.*)", text, re.DOTALL)
     text = (found[1] if found else text).partition("Some common causes include")[0]
     return " ".join(text.split())[:1000] or type(error).__name__
