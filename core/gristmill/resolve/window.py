@@ -1,6 +1,5 @@
 """The fetch window: files on their way, bounded in number and in bytes."""
 
-import asyncio
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -15,7 +14,9 @@ from gristmill.storage.storage import Storage
 __all__ = ["Fetch", "FetchWindow"]
 
 _GUESS = 256 * 1024
-_KEPT = 64 * 1024**2
+_KEPT_BYTES = 64 * 1024**2
+_KEPT_FILES = 10_000
+_CLOSING = 1.0
 
 
 class _NoRoomError(Exception):
@@ -23,9 +24,17 @@ class _NoRoomError(Exception):
 
 
 class Fetch:
-    """One file that is wanted, shared by all who want it."""
+    """One file that is wanted, shared by all who want it.
 
-    __slots__ = ("content", "done", "error", "location", "reserved", "size", "started", "urgent", "users")
+    Attributes:
+        location: the file.
+        content: what was read, once `done`; None where there is an `error`.
+        error: why it could not be read.
+        done: whether one of the two is there.
+        size: bytes of content.
+    """
+
+    __slots__ = ("content", "done", "error", "location", "queued", "reserved", "size", "urgent", "users")
 
     def __init__(self, location: str) -> None:
         self.location = location
@@ -33,17 +42,18 @@ class Fetch:
         self.error: Exception | None = None
         self.done = False
         self.size = 0
+        self.queued = True
         self.reserved = 0
-        self.started = False
         self.urgent = False
         self.users = 1
 
 
 class FetchWindow:
-    """Fetches files in the order they are asked for, in a thread of its own.
+    """Fetches files in the order they are asked for, by threads of its own.
 
-    Bytes are bounded by what is known: a running mean until a file's size is known, then its size. The file that the
-    user waits for is always let in, so the bound holds but for one file.
+    Bytes are counted from before a file is fetched until it is released: by the mean of the files before, then by its
+    size, as soon as that is known. The file that the user waits for is always let in, so that the bound holds but for
+    one file.
 
     `request`, `flush`, `wait_for` and `release` belong to one thread, the user's.
 
@@ -59,55 +69,65 @@ class FetchWindow:
     ) -> None:
         self._limits = limits
         self._wake = wake
-        self._new_reader = partial(ObjectReader, storage, access, limits)
+        self._reader = ObjectReader(storage, access, limits)
         self._known: dict[str, Fetch] = {}
         self._unused: OrderedDict[str, Fetch] = OrderedDict()
         self._unused_bytes = 0
-        self._kept = min(_KEPT, limits.max_bytes_in_flight // 4)
+        self._kept = min(_KEPT_BYTES, limits.max_bytes_in_flight // 4)
+        self._asked: list[Fetch] = []
+        # Below: what the threads share, under the lock of the condition.
+        self._changed = threading.Condition()
         self._queue: deque[Fetch] = deque()
-        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
         self._bytes = 0
-        self._running = 0
-        self._stalled = False
         self._sizes = 0
         self._mean = float(min(_GUESS, limits.max_bytes_in_flight // 2))
         self._waiting: Fetch | None = None
-        self._reader: ObjectReader | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._closed = False
 
     def request(self, location: str) -> Fetch:
         """The file at a location, perhaps on its way or fetched already; `flush` when all are asked for."""
         fetch = self._known.get(location)
         if fetch is None:
             fetch = self._known[location] = Fetch(location)
-            self._queue.append(fetch)
+            self._asked.append(fetch)
             return fetch
         fetch.users += 1
         if fetch.users == 1:
             del self._unused[location]
             self._unused_bytes -= fetch.size
-            self._hold(fetch.size)
+            with self._changed:
+                self._bytes += fetch.size
         return fetch
 
     def flush(self) -> None:
         """Start what was asked for."""
-        if not self._queue:
+        if not self._asked:
             return
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="fetch", daemon=True)
-            self._thread.start()
-        self._loop.call_soon_threadsafe(self._pump)
+        with self._changed:
+            self._queue.extend(self._asked)
+            more = min(len(self._queue) - self._idle, self._limits.max_in_flight - len(self._threads))
+            self._changed.notify(len(self._asked))
+        self._asked = []
+        for _ in range(more):
+            thread = threading.Thread(target=self._work, name="fetch", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def wait_for(self, fetch: Fetch) -> bool:
         """Put a file first, and call `wake` when it is there; False when it is there already."""
-        self._waiting = fetch
         if fetch.done:
             return False
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._urge, fetch)
+        with self._changed:
+            if fetch.done:
+                return False
+            self._waiting = fetch
+            fetch.urgent = True
+            if fetch.queued:  # held back by its size, or by that of one before it
+                self._queue.remove(fetch)
+                self._queue.appendleft(fetch)
+                self._changed.notify()
         return True
 
     def release(self, fetch: Fetch) -> None:
@@ -115,111 +135,86 @@ class FetchWindow:
         fetch.users -= 1
         if fetch.users:
             return
-        self._hold(-fetch.size)
-        if self._stalled and self._loop is not None:
-            self._stalled = False
-            self._loop.call_soon_threadsafe(self._pump)
+        with self._changed:
+            self._bytes -= fetch.size
+            if self._idle and self._queue:
+                self._changed.notify()
         if fetch.error is not None or fetch.size > self._kept // 4:
             del self._known[fetch.location]
             return
         self._unused[fetch.location] = fetch
         self._unused_bytes += fetch.size
-        while self._unused_bytes > self._kept or len(self._unused) > 10_000:
+        while self._unused_bytes > self._kept or len(self._unused) > _KEPT_FILES:
             location, oldest = self._unused.popitem(last=False)
             self._unused_bytes -= oldest.size
             del self._known[location]
 
     def close(self) -> None:
-        """End the thread; what is on its way is dropped."""
-        if self._loop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop = None
+        """Fetch no more. A thread whose file never comes ends with the limit on time."""
+        with self._changed:
+            self._closed = True
+            self._queue.clear()
+            self._changed.notify_all()
+        self._reader.close()
+        for thread in self._threads:
+            thread.join(_CLOSING)
 
-    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-            for task in self._tasks:
-                task.cancel()
-            loop.run_until_complete(self._end())
-        finally:
-            loop.close()
+    def _work(self) -> None:
+        while (fetch := self._next()) is not None:
+            error: Exception | None = None
+            try:
+                content = self._reader.read(fetch.location, admit=partial(self._admit, fetch))
+            except _NoRoomError:
+                continue
+            except Exception as caught:  # noqa: BLE001 - whatever a client raises for one file is that file's failure
+                error = caught
+            with self._changed:
+                if error is None:
+                    fetch.content, fetch.size = content, len(content)
+                    self._sizes += 1
+                    self._mean += (fetch.size - self._mean) / min(self._sizes, 64)
+                else:
+                    fetch.error, fetch.size = error, 0
+                self._bytes += fetch.size - fetch.reserved
+                fetch.reserved = fetch.size
+                fetch.done = True
+                waited = self._waiting is fetch
+            content = error = None  # kept by the row alone
+            if waited:
+                self._wake()
 
-    async def _end(self) -> None:
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._reader is not None:
-            await self._reader.close()
-
-    def _hold(self, size: int) -> None:
-        with self._lock:
-            self._bytes += size
-
-    def _pump(self) -> None:
-        """Start queued files while there is room; in the window's own thread."""
-        while self._queue and self._running < self._limits.max_in_flight:
-            fetch = self._queue[0]
-            if not fetch.started and not self._reserve(fetch, fetch.size or int(self._mean)):
-                self._stalled = True
-                return
-            self._queue.popleft()
-            if not fetch.started:
-                self._start(fetch)
-
-    def _start(self, fetch: Fetch) -> None:
-        fetch.started = True
-        self._running += 1
-        task = asyncio.get_running_loop().create_task(self._fetch(fetch))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _urge(self, fetch: Fetch) -> None:
-        fetch.urgent = True
-        if not fetch.started and fetch in self._queue:
-            self._queue.remove(fetch)
-            self._queue.appendleft(fetch)
-        self._pump()
+    def _next(self) -> Fetch | None:
+        """The next file, as soon as there is room for it; None when the window is closed."""
+        with self._changed:
+            while True:
+                if self._closed:
+                    return None
+                if self._queue and self._reserve(self._queue[0], self._queue[0].size or int(self._mean)):
+                    fetch = self._queue.popleft()
+                    fetch.queued = False
+                    if self._queue and self._idle:
+                        self._changed.notify()
+                    return fetch
+                self._idle += 1
+                self._changed.wait()
+                self._idle -= 1
 
     def _reserve(self, fetch: Fetch, size: int) -> bool:
-        """Take room for a file; what it took before is counted."""
-        with self._lock:
-            more = size - fetch.reserved
-            others = self._bytes - fetch.reserved
-            if others > 0 and others + size > self._limits.max_bytes_in_flight and not fetch.urgent:
-                return False
-            self._bytes += more
-            fetch.reserved = size
-            return True
+        """Take room for a file, instead of what it has; under the lock."""
+        others = self._bytes - fetch.reserved
+        if others > 0 and others + size > self._limits.max_bytes_in_flight and not fetch.urgent:
+            return False
+        self._bytes = others + size
+        fetch.reserved = size
+        return True
 
     def _admit(self, fetch: Fetch, size: int) -> None:
-        if not self._reserve(fetch, size):
+        with self._changed:
+            if self._reserve(fetch, size):
+                return
             fetch.size = size
-            raise _NoRoomError
-
-    async def _fetch(self, fetch: Fetch) -> None:
-        if self._reader is None:
-            self._reader = self._new_reader()
-        size = 0
-        try:
-            fetch.content = await self._reader.read(fetch.location, admit=partial(self._admit, fetch))
-            size = len(fetch.content)
-        except _NoRoomError:
-            self._running -= 1
-            self._hold(-fetch.reserved)
+            self._bytes -= fetch.reserved
             fetch.reserved = 0
-            fetch.started = False
+            fetch.queued = True
             self._queue.appendleft(fetch)
-            self._pump()
-            return
-        except Exception as error:  # noqa: BLE001 - whatever a client raises for one file is that file's failure
-            fetch.error = error
-        self._running -= 1
-        self._hold(size - fetch.reserved)
-        fetch.reserved = fetch.size = size
-        if fetch.error is None:
-            self._sizes += 1
-            self._mean += (size - self._mean) / min(self._sizes, 64)
-        fetch.done = True
-        if self._waiting is fetch:
-            self._wake()
-        self._pump()
+        raise _NoRoomError

@@ -1,6 +1,5 @@
 """Why a file could not be read: whether another try may help."""
 
-import asyncio
 import errno
 
 __all__ = ["FileTooLargeError", "TransientError", "may_pass"]
@@ -35,6 +34,6 @@ class FileTooLargeError(OSError):
 
 def may_pass(error: BaseException) -> bool:
     """Whether another try at the same file may go well."""
-    if isinstance(error, TransientError | TimeoutError | asyncio.TimeoutError | ConnectionError):
+    if isinstance(error, TransientError | TimeoutError | ConnectionError | EOFError):
         return True
     return isinstance(error, OSError) and error.errno in _PASSING

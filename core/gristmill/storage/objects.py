@@ -1,16 +1,17 @@
 """Reading whole files, many at a time, from wherever they are."""
 
-import asyncio
 import errno
 import os
 import random
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from fsspec.asyn import sync
 
 from gristmill.settings import ResolverSettings
 from gristmill.storage.access import AccessPolicy
-from gristmill.storage.failure import FileTooLargeError, TransientError, may_pass
+from gristmill.storage.failure import FileTooLargeError, may_pass
 from gristmill.storage.location import is_local, scheme_of
 from gristmill.storage.s3_objects import S3Objects
 from gristmill.storage.storage import Storage
@@ -19,7 +20,6 @@ from gristmill.storage.web import WebFiles
 __all__ = ["ObjectReader", "open_local", "read_local"]
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_MAX_THREADS = 32
 _MAX_BACKOFF = 20.0
 _READ = 64 * 1024
 
@@ -70,9 +70,9 @@ def read_local(path: str, access: AccessPolicy, *, max_bytes: int, admit: Admit 
 
 
 class ObjectReader:
-    """Whole files by location, within one event loop.
+    """Whole files by location, for many threads at once.
 
-    Local files are read by threads, S3 objects by obstore, http(s) by aiohttp, anything else by its fsspec filesystem.
+    S3 objects are read by obstore, http(s) by `WebFiles`, local files directly, anything else by its fsspec filesystem.
     Failures that may pass are tried again, with growing and random pauses.
 
     Args:
@@ -85,19 +85,17 @@ class ObjectReader:
         self._storage = storage
         self._access = access
         self._limits = limits
-        bounds = {"timeout": limits.timeout, "max_bytes": limits.max_file_bytes}
-        self._s3 = S3Objects(storage.settings.storage_options.get("s3", {}), **bounds)  # type: ignore[arg-type]
-        self._web = WebFiles(
-            access, timeout=limits.timeout, max_bytes=limits.max_file_bytes, connections=limits.max_in_flight
-        )
-        self._threads = ThreadPoolExecutor(min(_MAX_THREADS, limits.max_in_flight), thread_name_prefix="files")
+        self._closed = threading.Event()
+        options = storage.settings.storage_options.get("s3", {})
+        self._s3 = S3Objects(options, timeout=limits.timeout, max_bytes=limits.max_file_bytes)
+        self._web = WebFiles(access, timeout=limits.timeout, max_bytes=limits.max_file_bytes)
 
-    async def read(self, location: str, *, admit: Admit) -> Any:
+    def read(self, location: str, *, admit: Admit) -> Any:
         """The content of a file, as a buffer.
 
         Args:
             location: what `AccessPolicy.locate` gave.
-            admit: called, from any thread, with the file's size before its content is read, where that can be known.
+            admit: called with the file's size before its content is read, where that can be known.
 
         Raises:
             FileNotFoundError, PermissionError, FileTooLargeError, AccessError: another try is no use.
@@ -108,48 +106,45 @@ class ObjectReader:
         while True:
             tries += 1
             try:
-                return await self._once(location, admit)
-            except (OSError, EOFError, asyncio.IncompleteReadError) as error:
+                return self._once(location, admit)
+            except (OSError, EOFError) as error:
                 if not may_pass(error):
                     raise
-                if tries >= self._limits.attempts:
+                if tries >= self._limits.attempts or self._closed.is_set():
                     raise _given_up(error, tries) from None
             pause = min(self._limits.backoff * 2 ** (tries - 1), _MAX_BACKOFF)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads tries, hides nothing
+            self._closed.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads tries, hides nothing
 
-    async def close(self) -> None:
-        """Close connections; running threads end with their file."""
-        await self._web.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def close(self) -> None:
+        """Try nothing again, and close connections that are idle."""
+        self._closed.set()
+        self._web.close()
 
-    async def _once(self, location: str, admit: Admit) -> Any:
+    def _once(self, location: str, admit: Admit) -> Any:
+        if is_local(location):
+            return read_local(location, self._access, max_bytes=self._limits.max_file_bytes, admit=admit)
         scheme = scheme_of(location)
         if scheme == "s3":
             found = self._s3.store(location)
             if found is not None:
-                return await self._s3.read(*found, admit=admit)
+                return self._s3.read(*found, admit=admit)
         elif scheme in ("http", "https"):
-            return await self._web.read(location, admit=admit)
-        return await self._in_thread(location, admit)
+            return self._web.read(location, admit=admit)
+        return self._by_filesystem(location, admit)
 
-    async def _in_thread(self, location: str, admit: Admit) -> bytes:
-        started = asyncio.get_running_loop().run_in_executor(self._threads, self._read, location, admit)
-        try:
-            async with asyncio.timeout(self._limits.timeout):
-                return await started
-        except TimeoutError:
-            raise TransientError("the file was not read in time", timed_out=True) from None
-
-    def _read(self, location: str, admit: Admit) -> bytes:
-        limit = self._limits.max_file_bytes
-        if is_local(location):
-            return read_local(location, self._access, max_bytes=limit, admit=admit)
+    def _by_filesystem(self, location: str, admit: Admit) -> bytes:
         filesystem, path = self._storage.filesystem(location), self._storage.path(location)
-        size = int(filesystem.info(path).get("size") or 0)
-        if size > limit:
-            raise FileTooLargeError.of(size, limit)
+        size = int(self._call(filesystem, "info", path).get("size") or 0)
+        if size > self._limits.max_file_bytes:
+            raise FileTooLargeError.of(size, self._limits.max_file_bytes)
         admit(size)
-        return bytes(filesystem.cat_file(path))
+        return bytes(self._call(filesystem, "cat_file", path))
+
+    def _call(self, filesystem: Any, name: str, path: str) -> Any:
+        """A method of a filesystem; within the time limit where it can be interrupted."""
+        if filesystem.async_impl:
+            return sync(filesystem.loop, getattr(filesystem, f"_{name}"), path, timeout=self._limits.timeout)
+        return getattr(filesystem, name)(path)
 
 
 def _given_up(error: BaseException, tries: int) -> OSError:

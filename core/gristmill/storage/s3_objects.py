@@ -1,7 +1,7 @@
 """Reading many S3 objects fast, with the settings and credentials of the S3 filesystem.
 
-s3fs stays the filesystem; obstore reads whole objects some ten times as fast. What obstore cannot be told, or a key
-that it cannot name, is left to s3fs.
+s3fs stays the filesystem; obstore reads whole objects some ten times as fast, and its blocking calls in threads up to
+four times as fast as its own coroutines. What obstore cannot be told, or a key that it cannot name, is left to s3fs.
 """
 
 import os
@@ -28,7 +28,7 @@ _CREDENTIAL_LIFE = timedelta(minutes=15)
 
 
 class S3Objects:
-    """Whole objects of S3 buckets, for one event loop.
+    """Whole objects of S3 buckets, for many threads at once.
 
     Args:
         options: the storage options of `s3`, as s3fs takes them.
@@ -59,7 +59,7 @@ class S3Objects:
             store = self._stores[bucket] = self._open(bucket)
         return (store, key) if store is not False else None
 
-    async def read(self, store: Any, key: str, *, admit: Callable[[int], None]) -> Any:
+    def read(self, store: Any, key: str, *, admit: Callable[[int], None]) -> Any:
         """The content of an object, as a buffer.
 
         Raises:
@@ -69,12 +69,12 @@ class S3Objects:
         from obstore.exceptions import BaseError
 
         try:
-            found = await store.get_async(key)
+            found = store.get(key)
             size = found.meta["size"]
             if size > self._max_bytes:
                 raise FileTooLargeError.of(size, self._max_bytes)
             admit(size)
-            return await found.bytes_async()
+            return found.bytes()
         except FileNotFoundError:
             raise FileNotFoundError("there is no such object") from None
         except BaseError as error:
