@@ -118,6 +118,7 @@ _WRONG = (
     (("--engine", "warp"), "warp"),
     (("--engine-arg=port=1",), "--"),
     (("--query", "--files", "x"), "not both"),
+    (("--detach", "--pool", "inline"), "--detach"),
     (("--files-column", "x"), "--files"),
     (("--max-error-rate", "2"), "max_error_rate"),
     (("--mode", "append"), "append"),
@@ -164,6 +165,22 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_reattach(cli: Cli) -> Non
     cli.open_gate()
     done = cli("jobs", "wait", wait[1], "--json")
     assert (done.code, done.json["status"], done.json["rows"]) == (0, "DONE", 10)
+
+
+def test_a_job_in_this_process_stops_with_it_and_is_resumed_by_name(cli: Cli) -> None:
+    run = ("run", "python:models:Gated", "rows.parquet", "out", "--pool", "inline", "--name", "here", "--json")
+    process = cli.start(*run)
+    cli.wait_at_gate()
+    stopped = cli.interrupt(process)
+    assert stopped.code == 130
+    assert "has stopped with it" in stopped.err
+    assert "--name here" in stopped.err
+    cli.open_gate()
+    done = cli(*run)
+    assert (done.code, done.json["status"], done.json["rows"]) == (0, "DONE", 10), (
+        "what the model prints stays out of it"
+    )
+    assert "through the gate" in done.err
 
 
 def test_a_terminal_gets_a_bar_and_a_clean_end(cli: Cli) -> None:

@@ -1,5 +1,6 @@
 """The two consoles: results go to stdout, everything said along the way to stderr."""
 
+import contextlib
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["complain", "err", "facts", "note", "out", "print_json", "rows", "status_style"]
+__all__ = ["complain", "err", "facts", "note", "out", "print_json", "results_only", "rows", "status_style"]
 
 _PIPE_WIDTH = 200
 """Columns when nobody's terminal limits them."""
@@ -47,6 +48,11 @@ def err() -> "Console":
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, markup=False, emoji=False, width=_width(terminal=sys.stderr.isatty()))
+
+
+def results_only() -> "contextlib.AbstractContextManager[object]":
+    """Within this, what a user's modules and models print in this process goes to stderr: stdout is for results."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def print_json(value: Any) -> None:

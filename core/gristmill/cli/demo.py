@@ -9,6 +9,7 @@ import typer
 
 from gristmill.cli import console
 from gristmill.cli.exits import DONE, FAILED, handled
+from gristmill.cli.reattach import Reattach
 from gristmill.cli.text import count, duration
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ def demo(
     Parquet and _SUCCESS out. Needs no network. Exits with 1 unless more
     than 0.9 of them are read right.
     """
-    from gristmill.cli.run import Reattach
-
     reattach = Reattach("Interrupted.")
     with handled(as_json=as_json, interrupted=reattach):
         from gristmill import InputSpec, JobSpec, OutputSpec, read_output, run_batch

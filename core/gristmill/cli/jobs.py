@@ -10,6 +10,7 @@ import typer
 
 from gristmill.cli import console
 from gristmill.cli.exits import handled
+from gristmill.cli.reattach import Reattach
 from gristmill.cli.text import age, count, cut, duration, one_line, printable
 
 if TYPE_CHECKING:
@@ -141,8 +142,6 @@ def wait(
     0 done, 1 failed, cancelled or not finished in time, 2 no such job,
     130 interrupted (the job goes on).
     """
-    from gristmill.cli.run import Reattach
-
     reattach = Reattach("\nInterrupted.")
     with handled(as_json=as_json, interrupted=reattach):
         from gristmill import get_job
@@ -170,8 +169,6 @@ def logs(
     ] = False,
 ) -> None:
     """What a job printed."""
-    from gristmill.cli.run import Reattach
-
     reattach = Reattach("")
     with handled(interrupted=reattach):
         from gristmill import get_job

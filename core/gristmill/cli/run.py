@@ -9,13 +9,14 @@ import typer
 
 from gristmill.cli import console, request
 from gristmill.cli.exits import DONE, handled
+from gristmill.cli.reattach import Reattach
 from gristmill.spec.enums import OnError, SaveMode
 
 if TYPE_CHECKING:
     from gristmill.jobs.handle import Job
     from gristmill.settings import Settings
 
-__all__ = ["EXAMPLES", "Reattach", "run", "settings_allowing"]
+__all__ = ["EXAMPLES", "run", "settings_allowing"]
 
 EXAMPLES = r"""[bold]Examples[/bold]
 
@@ -45,28 +46,6 @@ def settings_allowing(prefixes: list[str]) -> "Settings":
 
     settings = Settings.load()
     return settings.model_copy(update={"allowed": (*settings.allowed, *prefixes)}) if prefixes else settings
-
-
-class Reattach:
-    """What to tell somebody who interrupts: the job does not stop with the terminal.
-
-    Attributes:
-        text: the message; another one once the job has an id.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
-
-    def to(self, job_id: str) -> None:
-        """From now on the job goes on when the terminal leaves."""
-        self.text = (
-            "\nInterrupted; the job goes on without this terminal."
-            f"\n  follow it again   gristmill jobs wait {job_id}"
-            f"\n  stop it           gristmill jobs cancel {job_id}"
-        )
 
 
 def run(
@@ -222,6 +201,7 @@ def run(
     reattach = Reattach("\nInterrupted before the job had an id. If it was started, gristmill jobs list shows it.")
     with handled(as_json=as_json, interrupted=reattach):
         started = time.monotonic()
+        inline = _is_inline(pool, detach=detach)
         job = _submit(
             model,
             input_,
@@ -250,8 +230,24 @@ def run(
             ),
             force=force,
         )
-        reattach.to(job.id)
+        if inline:
+            reattach.by_rerun(job.name)
+        else:
+            reattach.to(job.id)
         raise typer.Exit(_detach(job, as_json=as_json) if detach else _attach(job, started, as_json=as_json))
+
+
+def _is_inline(pool: str | None, *, detach: bool) -> bool:
+    """Whether the job will run in this process."""
+    from gristmill.errors import SpecError
+    from gristmill.settings import Settings
+
+    inline = Settings.load().pool(pool).kind == "inline"
+    if inline and detach:
+        raise SpecError(
+            "--detach: a job on an inline pool runs in this process and ends with it; choose another --pool"
+        )
+    return inline
 
 
 def _submit(
@@ -289,18 +285,19 @@ def _submit(
     if query:
         where = {"query": source}
     elif files is not None:
-        where = {"X": list_files(source, pattern=files, column_name=request.files_column(files_column, handling))}
-    return run_batch(
-        model,
-        **where,
-        compute_pool=pool,
-        output_spec=OutputSpec(location=output, mode=mode),
-        input_spec=InputSpec(params=params, column_handling=handling),
-        job_spec=JobSpec(**job_spec),
-        inference_engine_options=engine_options,
-        force_rerun=force,
-        settings=settings,
-    )
+        where = {"X": list_files(source, files, request.files_column(files_column, handling), settings=settings)}
+    with console.results_only():
+        return run_batch(
+            model,
+            **where,
+            compute_pool=pool,
+            output_spec=OutputSpec(location=output, mode=mode),
+            input_spec=InputSpec(params=params, column_handling=handling),
+            job_spec=JobSpec(**job_spec),
+            inference_engine_options=engine_options,
+            force_rerun=force,
+            settings=settings,
+        )
 
 
 def _detach(job: "Job", *, as_json: bool) -> int:
@@ -319,5 +316,6 @@ def _attach(job: "Job", started: float, *, as_json: bool) -> int:
     from gristmill.cli.follow import follow
     from gristmill.cli.report import print_report
 
-    follow(job)
+    with console.results_only():
+        follow(job)
     return print_report(job, as_json=as_json, took=time.monotonic() - started, resumable=True)
