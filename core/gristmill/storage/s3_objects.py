@@ -24,6 +24,7 @@ _WITHOUT_MEANING = frozenset(
         "use_listings_cache",
     }
 )  # fmt: skip
+_NO_CREDENTIALS = "no AWS credentials were found, or none that last; set them, or storage_options.s3.anon = true"
 _CREDENTIAL_LIFE = timedelta(minutes=15)
 
 
@@ -108,7 +109,7 @@ class S3Objects:
 
             def provide() -> dict[str, Any]:
                 if credentials is None:
-                    raise PermissionError("no AWS credentials were found; set them, or storage_options.s3.anon = true")
+                    raise PermissionError(_NO_CREDENTIALS)
                 frozen = credentials.get_frozen_credentials()
                 return {
                     "access_key_id": frozen.access_key,
@@ -176,7 +177,7 @@ def _translated(kind: str, text: str) -> OSError:
     found = _STATUS.search(text)
     status = found[1] if found else ""
     if kind in ("PermissionDeniedError", "UnauthenticatedError"):
-        return PermissionError(f"the store refused access ({status or 'no credentials'})")
+        return PermissionError(f"the store refused access ({status})" if status else _NO_CREDENTIALS)
     if status == "429" or status == "408" or status.startswith("5"):
         return TransientError(f"the store answered {found[0].removeprefix('status code: ') if found else status}")
     if status:

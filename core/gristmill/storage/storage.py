@@ -246,8 +246,11 @@ class Storage:
             FileNotFoundError: the source is not there.
         """
         if is_local(source):
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-            Path(source).replace(target)
+            try:
+                os.replace(source, target)  # noqa: PTH105 - hot: once for each part of an output
+            except FileNotFoundError:
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(source, target)  # noqa: PTH105
             return
         filesystem = self.filesystem(source)
         filesystem.cp_file(self.path(source), self.path(target))
