@@ -1,31 +1,29 @@
-"""The functions a user calls. Each takes locations as paths, URLs or stages, and settings from the surroundings."""
+"""The functions a user calls. Each takes locations as paths, URLs or stages, and settings from the surroundings.
+
+What they need is imported when they are called: a runner that starts early need not wait for its client's imports.
+"""
 
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from gristmill.errors import JobStateError, SpecError
-from gristmill.inputs.frame import Frame
-from gristmill.inputs.listing import FileListing
-from gristmill.inputs.listing import list_files as listing_of
-from gristmill.jobs.handle import Job
-from gristmill.jobs.listing import jobs_table
-from gristmill.jobs.record import JobRecord
-from gristmill.outputs import read as outputs
-from gristmill.outputs.manifest import Manifest
-from gristmill.outputs.manifest import read_manifest as manifest_of
 from gristmill.settings import Settings
 from gristmill.spec.input import InputSpec
 from gristmill.spec.job import InferenceSpec, JobSpec, ResourcesSpec
 from gristmill.spec.output import OutputSpec
-from gristmill.storage.storage import Storage
-from gristmill.submission.deletion import delete
-from gristmill.submission.submit import Wish, submit
+from gristmill.submission.warm import warm_runner
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from gristmill.inputs.frame import Frame
+    from gristmill.inputs.listing import FileListing
     from gristmill.inputs.query import QuerySource
+    from gristmill.jobs.handle import Job
+    from gristmill.jobs.record import JobRecord
+    from gristmill.outputs.manifest import Manifest
+    from gristmill.storage.storage import Storage
 
 __all__ = [
     "delete_job",
@@ -43,15 +41,17 @@ __all__ = [
 Location = str | os.PathLike[str]
 
 
-def _storage(settings: Settings | None) -> Storage:
+def _storage(settings: Settings | None) -> "Storage":
+    from gristmill.storage.storage import Storage
+
     return Storage(Settings.load() if settings is None else settings)
 
 
-def _home(storage: Storage) -> str:
+def _home(storage: "Storage") -> str:
     return storage.resolve(storage.settings.home, what="settings.home")
 
 
-def run_batch(  # noqa: PLR0913 - the contract's own parameters
+def run_batch(
     model: Any,
     X: Any = None,  # noqa: N803 - the name users know
     *,
@@ -69,7 +69,7 @@ def run_batch(  # noqa: PLR0913 - the contract's own parameters
     key: str | None = None,
     force_rerun: bool = False,
     settings: Settings | None = None,
-) -> Job:
+) -> "Job":
     """Run a model over a dataset: Parquet and `_SUCCESS` at the output location, when all of it is there.
 
     Everything is checked first; a request that is refused has touched nothing. The job then runs on its own: it outlives
@@ -117,21 +117,26 @@ def run_batch(  # noqa: PLR0913 - the contract's own parameters
     if input_location is not None and input_stage_location is not None:
         raise SpecError("give input_location or input_stage_location, not both: they are the same")
     how = _merged(job_spec or JobSpec(), resources_spec, inference_spec)
-    wish = Wish(
-        model=model,
-        rows=X,
-        query=query,
-        input_location=input_stage_location if input_location is None else input_location,
-        input_format=input_format,
-        pool=compute_pool,
-        output_spec=_typed(output_spec, OutputSpec, "output_spec"),
-        input_spec=_typed(input_spec or InputSpec(), InputSpec, "input_spec"),
-        job_spec=how,
-        engine_options=inference_engine_options,
-        key=key,
-        force_rerun=force_rerun,
-    )
-    job = submit(_storage(settings), wish)
+    settings = Settings.load() if settings is None else settings
+    with warm_runner(settings, compute_pool, how, model) as warm:
+        from gristmill.storage.storage import Storage
+        from gristmill.submission.submit import Wish, submit
+
+        wish = Wish(
+            model=model,
+            rows=X,
+            query=query,
+            input_location=input_stage_location if input_location is None else input_location,
+            input_format=input_format,
+            pool=compute_pool,
+            output_spec=_typed(output_spec, OutputSpec, "output_spec"),
+            input_spec=_typed(input_spec or InputSpec(), InputSpec, "input_spec"),
+            job_spec=how,
+            engine_options=inference_engine_options,
+            key=key,
+            force_rerun=force_rerun,
+        )
+        job = submit(Storage(settings), wish, warm)
     if how.block:
         job.wait()
     return job
@@ -163,20 +168,24 @@ def _merged(job: Any, resources: ResourcesSpec | None, inference: InferenceSpec 
     return JobSpec(**spec.model_dump(exclude_unset=True), **added) if added else spec
 
 
-def get_job(id_or_name: str, *, settings: Settings | None = None) -> Job:
+def get_job(id_or_name: str, *, settings: Settings | None = None) -> "Job":
     """The handle of a job, by its id, or by its name (then the newest of that name).
 
     Raises:
         JobNotFoundError: there is none.
     """
+    from gristmill.jobs.handle import Job
+
     return Job(_record(_storage(settings), id_or_name))
 
 
-def _record(storage: Storage, id_or_name: str) -> JobRecord:
+def _record(storage: "Storage", id_or_name: str) -> "JobRecord":
+    from gristmill.jobs.record import JobRecord
+
     return JobRecord.find(storage, _home(storage), id_or_name)
 
 
-def list_jobs(limit: int = 10, *, settings: Settings | None = None) -> Frame:
+def list_jobs(limit: int = 10, *, settings: Settings | None = None) -> "Frame":
     """The newest jobs: name, status, message, owner, compute_pool, target_instances, created_time, completed_time,
     id and location.
 
@@ -187,17 +196,23 @@ def list_jobs(limit: int = 10, *, settings: Settings | None = None) -> Frame:
     Example:
         >>> list_jobs(3).show()                                               # doctest: +SKIP
     """  # noqa: D205 - the columns do not fit one line
+    from gristmill.inputs.frame import Frame
+    from gristmill.jobs.listing import jobs_table
+
     storage = _storage(settings)
     return Frame(jobs_table(storage, _home(storage), limit=limit))
 
 
-def delete_job(job: Job | str, *, settings: Settings | None = None) -> None:
+def delete_job(job: "Job | str", *, settings: Settings | None = None) -> None:
     """Remove a job's record and what it left in progress. A published output stays.
 
     Raises:
         JobNotFoundError: there is no such job.
         JobStateError: it still runs; cancel it first.
     """
+    from gristmill.jobs.handle import Job
+    from gristmill.submission.deletion import delete
+
     storage = _storage(settings)
     record = _record(storage, job.id if isinstance(job, Job) else job)
     handle = Job(record)
@@ -212,7 +227,7 @@ def list_files(
     column_name: str = "FILE_PATH",
     *,
     settings: Settings | None = None,
-) -> FileListing:
+) -> "FileListing":
     """The files at a location as rows of one column, ready to be `X`.
 
     Args:
@@ -224,7 +239,9 @@ def list_files(
     Raises:
         EmptyInputError: no file matches.
     """  # noqa: D301 - the backslash is doubled
-    return listing_of(_storage(settings), location, pattern=pattern, column_name=column_name)
+    from gristmill.inputs.listing import list_files as listing_of
+
+    return listing_of(_storage(settings), os.fspath(location), pattern=pattern, column_name=column_name)
 
 
 def list_stage_files(
@@ -233,7 +250,7 @@ def list_stage_files(
     column_name: str = "FILE_PATH",
     *,
     settings: Settings | None = None,
-) -> FileListing:
+) -> "FileListing":
     """The same as `list_files`, under the name that some know."""
     return list_files(location, pattern, column_name, settings=settings)
 
@@ -252,7 +269,9 @@ def query(sql: str, *, settings: Settings | None = None) -> "QuerySource":
     return QuerySource(sql, _storage(settings))
 
 
-def read_output(location: Location, *, columns: list[str] | None = None, settings: Settings | None = None) -> pa.Table:
+def read_output(
+    location: Location, *, columns: list[str] | None = None, settings: Settings | None = None
+) -> "pa.Table":
     """The rows of a finished output, in input order.
 
     Args:
@@ -263,6 +282,8 @@ def read_output(location: Location, *, columns: list[str] | None = None, setting
     Raises:
         OutputError: the location has no manifest, or a file that it names is missing or damaged.
     """
+    from gristmill.outputs import read as outputs
+
     storage = _storage(settings)
     return outputs.read_output(storage, storage.resolve(location), columns=columns)
 
@@ -273,15 +294,19 @@ def open_output(location: Location, *, settings: Settings | None = None) -> Any:
     Raises:
         OutputError: as `read_output`.
     """
+    from gristmill.outputs import read as outputs
+
     storage = _storage(settings)
     return outputs.open_output(storage, storage.resolve(location))
 
 
-def read_manifest(location: Location, *, settings: Settings | None = None) -> Manifest:
+def read_manifest(location: Location, *, settings: Settings | None = None) -> "Manifest":
     """The content of an output's `_SUCCESS`: files, rows, errors, schema, times.
 
     Raises:
         OutputError: there is none, or it is another tool's.
     """
+    from gristmill.outputs.manifest import read_manifest as manifest_of
+
     storage = _storage(settings)
     return manifest_of(storage, storage.resolve(location))

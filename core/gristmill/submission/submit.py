@@ -1,6 +1,5 @@
 """From what the user gives to a running job: check, stage, record, start."""
 
-import contextlib
 import secrets
 import time
 from collections.abc import Mapping
@@ -92,20 +91,17 @@ class _Checked:
     pickled: bytes | None
 
 
-def submit(storage: Storage, wish: Wish) -> Job:
+def submit(storage: Storage, wish: Wish, warm: WarmRunner | None) -> Job:
     """Check the wish, then start its job, or attach to the one that has its key and fingerprint.
+
+    Args:
+        storage: with the settings in force.
+        wish: what the user gave.
+        warm: the runner that waits for this job, where the pool's runner is a process of this machine.
 
     Raises:
         GristmillError: the wish cannot be granted; nothing was written.
     """
-    with contextlib.ExitStack() as stack:
-        pool = storage.settings.pool(wish.pool)
-        on_this_machine = pool.kind == "local" or (pool.kind == "ray" and pool.address is None)
-        warm = stack.enter_context(WarmRunner(storage.settings, wish.job_spec, wish.model)) if on_this_machine else None
-        return _submit(storage, wish, warm)
-
-
-def _submit(storage: Storage, wish: Wish, warm: WarmRunner | None) -> Job:
     home = storage.resolve(storage.settings.home, what="home")
     checked = _check(storage, wish, home)
     how = RunRequest(job_spec=wish.job_spec, pool=wish.pool or storage.settings.default_pool)

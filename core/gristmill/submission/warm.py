@@ -6,15 +6,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from gristmill.settings import Settings
 from gristmill.spec.job import JobSpec
-from gristmill.storage.storage import Storage
 
-__all__ = ["WarmRunner", "likely_modules", "settings_variables"]
+__all__ = ["WarmRunner", "likely_modules", "settings_variables", "warm_runner"]
 
 _HEAD = 64 * 1024
 _MODULES = re.compile(rb"(?:sklearn|xgboost|lightgbm|catboost)(?:\.[a-z_]\w*)*")
@@ -44,7 +44,7 @@ class WarmRunner:
         }
         environment.pop("GRISTMILL_CONFIG", None)
         self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
-            [sys.executable, "-m", "gristmill.runner", "-", *likely_modules(model, settings)],
+            [sys.executable, "-m", "gristmill.runner", "-", *likely_modules(model)],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -84,24 +84,34 @@ class WarmRunner:
         process.returncode = 0
 
 
-def likely_modules(model: Any, settings: Settings) -> list[str]:
+@contextlib.contextmanager
+def warm_runner(settings: Settings, pool: str | None, how: JobSpec, model: Any) -> Iterator[WarmRunner | None]:
+    """A warm runner for a pool whose runner is a process of this machine; None for other pools.
+
+    Raises:
+        SpecError: there is no such pool.
+    """
+    found = settings.pool(pool)
+    if found.kind == "local" or (found.kind == "ray" and found.address is None):
+        with WarmRunner(settings, how, model) as warm:
+            yield warm
+    else:
+        yield None
+
+
+def likely_modules(model: Any) -> list[str]:
     """Modules that a model's workers will import, as far as can be told at a glance; a wrong guess costs some time.
 
-    For an object that is where its class lives; for a pickle, the libraries that its first bytes name.
+    For an object that is where its class lives; for a pickle on this machine, the libraries that its first bytes name.
     """
     if not isinstance(model, str | os.PathLike):
         owner = model if isinstance(model, type) else type(model)
         return [owner.__module__] if owner.__module__.partition(".")[0] != "__main__" else []
-    text = os.fspath(model).removeprefix("pickle:")
-    if not text.endswith((".joblib", ".pkl", ".pickle")):
+    path = Path(os.fspath(model).removeprefix("pickle:"))
+    if path.suffix not in (".joblib", ".pkl", ".pickle") or not path.is_file():
         return []
-    storage = Storage(settings)
-    try:
-        with storage.open(storage.resolve(text)) as file:
-            head = file.read(_HEAD)
-    except (OSError, ValueError):
-        return []  # the check of the model will say what is wrong
-    return sorted({name.decode() for name in _MODULES.findall(head)})
+    with path.open("rb") as file:
+        return sorted({name.decode() for name in _MODULES.findall(file.read(_HEAD))})
 
 
 def settings_variables(settings: Settings, *, secrets: bool) -> dict[str, str]:
