@@ -111,10 +111,10 @@ kind = "ray"
 address = "http://127.0.0.1:1"
 runtime_env = { env_vars = { TOKEN = "hunter2-token" } }
 """)
-    for arguments in (("doctor",), ("doctor", "--json")):
-        done = cli(*arguments)
-        assert done.code == 1
-        assert "hunter2" not in done.out + done.err
+    done = cli("doctor", "--json")
+    assert done.code == 1
+    assert _check(done.json["checks"], "@bucket")["state"] == "failed"
+    assert "hunter2" not in done.out + done.err
     wrong = '{"s3": {"secret": "hunter2-secret"}, "gs": "hunter2-gs"}'
     done = cli("doctor", GRISTMILL_STORAGE_OPTIONS=wrong)
     assert done.code == 1

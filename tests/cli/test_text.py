@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.cli.text import age, cell, count, cut, duration, one_line, plain, printable, scrubbed, size
+from gristmill.cli.text import age, brief, cell, count, cut, duration, one_line, plain, printable, scrubbed, size
 
 
 @given(st.text())
@@ -71,3 +71,8 @@ def test_plain_values_are_json_whatever_they_were() -> None:
 
 def test_one_line_is_one_line() -> None:
     assert one_line(" a\n\tb\r\nc ") == "a b c"
+
+
+@given(st.integers(0, 10**15))
+def test_brief_counts_are_short(number: int) -> None:
+    assert len(brief(min(number, 10**12 - 10**8))) <= 7

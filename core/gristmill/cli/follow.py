@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gristmill.cli import console
-from gristmill.cli.text import count, duration, one_line
+from gristmill.cli.text import brief, count, duration, one_line
 
 if TYPE_CHECKING:
     from gristmill.jobs.handle import Job
@@ -18,6 +18,9 @@ __all__ = ["Seen", "follow", "line", "should_say"]
 
 _LOOK = 0.5
 """Seconds between looks at the record; it changes every two."""
+
+_WIDE = 90
+"""Columns from which on the bar shows the time it took so far too."""
 
 _SAY = 10.0
 """Seconds between plain lines while nothing but the counts changes."""
@@ -63,7 +66,7 @@ def line(seen: Seen) -> str:
 def _speed(progress: "Progress") -> list[str]:
     parts = []
     if progress.rate:
-        parts.append(f"{count(progress.rate)} rows/s" if progress.rate >= 10 else f"{progress.rate:.1f} rows/s")
+        parts.append(f"{brief(progress.rate)} rows/s" if progress.rate >= 10 else f"{progress.rate:.1f} rows/s")
     if progress.eta is not None:
         parts.append(f"{duration(progress.eta)} left")
     return parts
@@ -135,7 +138,7 @@ class _Bar:
             TextColumn("{task.fields[rows]}"),
             TextColumn("{task.fields[speed]}", style="dim"),
             TextColumn("{task.fields[errors]}", style="red"),
-            TimeElapsedColumn(),
+            *([TimeElapsedColumn()] if console.err().width >= _WIDE else []),
             console=console.err(),
             transient=True,
             expand=True,
@@ -147,7 +150,7 @@ class _Bar:
         progress = seen.progress
         if progress is not None:
             total = progress.rows_total
-            shown = count(progress.rows) if total is None else f"{count(progress.rows)}/{count(total)}"
+            shown = brief(progress.rows) if total is None else f"{brief(progress.rows)}/{brief(total)}"
             fields["rows"] = f"{shown} rows"
             fields["speed"] = ", ".join(_speed(progress))
             fields["errors"] = count(progress.errors, "error") if progress.errors else ""

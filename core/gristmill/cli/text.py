@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["age", "cell", "count", "cut", "duration", "one_line", "plain", "printable", "scrubbed", "size"]
+__all__ = ["age", "brief", "cell", "count", "cut", "duration", "one_line", "plain", "printable", "scrubbed", "size"]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
@@ -48,6 +48,18 @@ def count(number: float, noun: str = "") -> str:
     """
     text = f"{number:,.0f}"
     return f"{text} {noun}{'' if number == 1 else 's'}" if noun else text
+
+
+def brief(number: float) -> str:
+    """A count in at most seven characters.
+
+    Example:
+        >>> brief(899_000), brief(12_340_000), brief(2.5e9)
+        ('899,000', '12.3M', '2.5G')
+    """
+    if number < 999_999.5:
+        return f"{number:,.0f}"
+    return f"{number / 1e6:.1f}M" if number < 999.95e6 else f"{number / 1e9:,.1f}G"
 
 
 def size(number: float) -> str:
