@@ -37,7 +37,7 @@ def sort_commits(commits: Iterable[Commit]) -> Iterator[Commit]:
             flush()
     if chunk:
         flush()
-    table = pa.Table.from_batches(batches, schema)
+    table = pa.Table.from_batches(batches, schema).unify_dictionaries().combine_chunks()
     batches.clear()
     order = table.select(["shard", "start", "rows"]).append_column("at", pa.array(range(table.num_rows), pa.int64()))
     order = order.sort_by([("shard", "ascending"), ("start", "ascending"), ("rows", "ascending")])["at"]
