@@ -108,7 +108,7 @@ def _write_pictures(digits: Digits, images: Path) -> list[Path]:
 def _train(digits: Digits, target: Path) -> None:
     import joblib
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it ships none
 
     from gristmill.demo.reader import DigitReader
 
