@@ -149,6 +149,19 @@ def test_parts_take_the_schema_that_is_asked_for(place: Somewhere) -> None:
     assert read_output(place.storage, place.location).schema.equals(wanted)
 
 
+def test_a_column_that_the_schema_lacks_is_never_dropped(place: Somewhere) -> None:
+    work = Work(place.storage, place.location, "job-a")
+    commits = [_commit(place, work, 0, pa.table({"x": [1], "y": [2]}))]
+    with pytest.raises(SchemaError, match=r"part0\.parquet.*'y'"):
+        _publish(place, work, commits, pa.schema({"x": pa.int64()}))
+
+
+def test_rows_without_a_part_are_not_an_output(place: Somewhere) -> None:
+    work = Work(place.storage, place.location, "job-a")
+    with pytest.raises(OutputError, match="shard 0 of 1"):
+        _publish(place, work, [Commit(0, 0, 5, None, 0, 0, "", last=True)], SCHEMA)
+
+
 def test_types_with_nothing_in_common_are_refused(place: Somewhere) -> None:
     work = Work(place.storage, place.location, "job-a")
     tables = [pa.table({"y": [1]}), pa.table({"y": [{"a": 1}]})]

@@ -52,6 +52,10 @@ def conform(storage: Storage, source: str, target: str, schema: pa.Schema) -> Pa
 
 
 def _batches(file: pq.ParquetFile, schema: pa.Schema) -> Iterable[pa.RecordBatch]:
+    """The rows with the columns of `schema`: nulls where a column is lacking; none is ever dropped."""
+    extra = [name for name in file.schema_arrow.names if name not in schema.names]
+    if extra:
+        raise SchemaError(f"it has the column {extra[0]!r}, which the output's schema {schema.names} has not")
     for batch in file.iter_batches():
         if batch.schema.names == schema.names:
             yield batch

@@ -50,7 +50,7 @@ class _Parts:
         interned: dict[str, str] = {}
         shard = at = 0
         for commit in commits:
-            if commit.shard != shard or commit.start != at:
+            if commit.shard != shard or commit.start != at or (commit.rows and commit.file is None):
                 break
             at += commit.rows
             if commit.last:
