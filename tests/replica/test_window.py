@@ -1,0 +1,144 @@
+"""The window of a row model: full across blocks and tasks, results in order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from gristmill.engines.protocol import RowModel
+from gristmill.inputs.block import Block
+from gristmill.plan.shards import Shard
+from gristmill.replica.inference import Result
+from gristmill.replica.messages import Task
+from gristmill.replica.stream import Item, TaskEnd, TaskStart
+from gristmill.replica.window import run_window
+from gristmill.spec.row_error import RowError
+
+
+class Gate(RowModel):
+    """Answers when a test says so; knows how many rows are in flight."""
+
+    window = 8
+    output_schema = pa.schema({"y": pa.int64()})
+
+    def __init__(self, *, slow: int | None = None) -> None:
+        self.flying = 0
+        self.peak = 0
+        self.slow = slow
+        self.release = asyncio.Event()
+
+    async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.flying += 1
+        self.peak = max(self.peak, self.flying)
+        try:
+            if row["x"] == self.slow:
+                await self.release.wait()
+            await asyncio.sleep(0.001 * (row["x"] % 3))
+            if row["x"] == 13:
+                raise ValueError("unlucky")
+            return {"y": "fourteen" if row["x"] == 14 else row["x"] * 2}
+        finally:
+            self.flying -= 1
+
+
+def items(tasks: int, blocks: int, rows: int, *, careful: bool = False) -> list[Item]:
+    found: list[Item] = []
+    x = 0
+    for number in range(tasks):
+        task = Task(number, Shard(number, ()), careful=careful)
+        found.append(TaskStart(task))
+        for at in range(blocks):
+            batch = pa.record_batch({"x": pa.array(range(x, x + rows), pa.int64())})
+            found.append(Block(number, at * rows, batch, batch))
+            x += rows
+        found.append(TaskEnd(task))
+    return found
+
+
+async def stream(given: list[Item]) -> AsyncIterator[Item]:
+    for item in given:
+        yield item
+
+
+def run(model: Gate, given: list[Item]) -> tuple[list[Any], list[tuple[int, int, int]]]:
+    emitted: list[Any] = []
+    announced: list[tuple[int, int, int]] = []
+    asyncio.run(run_window(model, stream(given), emitted.append, lambda *rows: announced.append(rows)))
+    return emitted, announced
+
+
+def test_results_come_in_order_and_each_bad_row_is_its_own_error() -> None:
+    model = Gate()
+    emitted, _ = run(model, items(3, 2, 5))
+    assert [type(item) for item in emitted] == [TaskStart, Result, Result, TaskEnd] * 3
+    results = [item for item in emitted if isinstance(item, Result)]
+    values = [value for result in results for value in result.outputs.column("y").to_pylist()]
+    assert values == [2 * x if x not in (13, 14) else None for x in range(30)]
+    errors = {(index, error.step) for result in results for index, error in result.errors.items()}
+    assert errors == {(3, "infer"), (4, "output")}
+
+
+def test_the_window_is_full_across_blocks_and_never_fuller() -> None:
+    model = Gate()
+    run(model, items(10, 2, 3))
+    assert model.peak == model.window
+
+
+def test_one_slow_row_does_not_stop_the_others() -> None:
+    async def scenario() -> tuple[int, int]:
+        model = Gate(slow=0)
+        emitted: list[Any] = []
+        work = asyncio.create_task(run_window(model, stream(items(4, 2, 5)), emitted.append, lambda *rows: None))
+        await asyncio.sleep(0.3)
+        flying, before = model.flying, len(emitted)
+        model.release.set()
+        await work
+        assert len(emitted) == 4 * 4
+        return flying, before
+
+    flying, before = asyncio.run(scenario())
+    assert flying == 1
+    assert before == 1
+
+
+def test_finished_blocks_are_emitted_while_the_stream_waits_for_more() -> None:
+    async def scenario() -> int:
+        emitted: list[Any] = []
+        first, second = items(1, 1, 4), items(1, 1, 4)
+        more = asyncio.Event()
+
+        async def slow() -> AsyncIterator[Item]:
+            for item in first:
+                yield item
+            await more.wait()
+            for item in second:
+                yield item
+
+        work = asyncio.create_task(run_window(Gate(), slow(), emitted.append, lambda *rows: None))
+        await asyncio.sleep(0.3)
+        count = len(emitted)
+        more.set()
+        await work
+        return count
+
+    assert asyncio.run(scenario()) == 3
+
+
+def test_careful_rows_are_announced_one_by_one_before_they_run() -> None:
+    model = Gate()
+    _, announced = run(model, items(1, 1, 5, careful=True))
+    assert announced == [(0, row, row + 1) for row in range(5)]
+    assert model.peak == 1
+
+
+def test_rows_that_failed_before_are_not_run() -> None:
+    batch = pa.record_batch({"x": pa.array([1, 2], pa.int64())})
+    task = Task(0, Shard(0, ()))
+    given: list[Item] = [
+        TaskStart(task),
+        Block(0, 0, batch, batch, {0: RowError("OSError", "gone", "resolve")}),
+        TaskEnd(task),
+    ]
+    emitted, _ = run(Gate(), given)
+    assert emitted[1].outputs.column("y").to_pylist() == [None, 4]
