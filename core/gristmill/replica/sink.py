@@ -2,7 +2,9 @@
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pyarrow as pa
 
@@ -74,42 +76,52 @@ class Sink:
         self._send = send
         self._metrics = metrics
         self._told = time.monotonic()
+        self._task: Task | None = None
+        self._part = _Part(0)
+        self._failure: Exception | None = None
+        self._rows = self._errors = 0
+        self._failed: set[int] = set()
+        self._finishing: deque[Future[None]] = deque()
 
     def run(self, items: Iterable[TaskStart | Result | TaskEnd]) -> None:
-        """Consume everything; failures to write are told as `TaskFailed`, one task at a time."""
-        task: Task | None = None
-        part = _Part(0)
-        failure: Exception | None = None
-        rows = errors = 0
-        for item in items:
-            if isinstance(item, TaskStart):
-                task, part, failure, rows, errors = item.task, _Part(item.task.start), None, 0, 0
-                continue
-            assert task is not None
-            failed_before = part.errors
-            try:
-                if failure is None and isinstance(item, Result):
-                    part = self._take(task, part, item)
-                elif failure is None and isinstance(item, TaskEnd) and item.error is None:
-                    self._finish(task, part, last=True)
-            except Exception as error:  # noqa: BLE001 - whatever writing raises is told, and the task given back
-                failure = error
-            if isinstance(item, Result):
-                rows += item.rows.num_rows
-                errors += part.errors - failed_before if part.errors >= failed_before else part.errors
-                self._advance(task, rows, errors)
-            else:
-                problem = failure or item.error
-                if problem is not None:
-                    self._abandon(part)
-                    self._send(_failure(task, problem))
+        """Consume everything; failures to write are told as `TaskFailed`, one task at a time.
 
-    def _take(self, task: Task, part: _Part, result: Result) -> _Part:
+        Parts are finished (their last rows written, the file made durable) and told by a thread of its own, while the
+        next one is begun here.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="finish") as self._finisher:
+            for item in items:
+                self._consume(item)
+
+    def _consume(self, item: TaskStart | Result | TaskEnd) -> None:
+        if isinstance(item, TaskStart):
+            self._task, self._part, self._failure = item.task, _Part(item.task.start), None
+            self._rows = self._errors = 0
+            return
+        assert self._task is not None
+        try:
+            if self._failure is None and isinstance(item, Result):
+                self._take(self._task, item)
+            elif self._failure is None and isinstance(item, TaskEnd) and item.error is None:
+                self._finish(self._task, self._part, last=True)
+        except Exception as error:  # noqa: BLE001 - whatever writing raises is told, and the task given back
+            self._failure = error
+        if isinstance(item, Result):
+            self._rows += item.rows.num_rows
+            self._errors += len(item.errors)
+            self._advance(self._task)
+            return
+        problem = self._failure or item.error
+        if problem is not None:
+            self._submit(self._fail, self._task, self._part, problem)
+
+    def _take(self, task: Task, result: Result) -> None:
+        part = self._part
         outputs = self._outputs_of(part, result)
         changed = part.rows > 0 and outputs is not None and not _same(outputs, part.outputs)
         if changed or part.rows >= _ROLL_ROWS or part.bytes >= _ROLL_BYTES:
             self._finish(task, part, last=False)
-            part = _Part(result.start)
+            part = self._part = _Part(result.start)
         if part.rows == 0:
             part.outputs = outputs
         self._write(part, result)
@@ -120,7 +132,6 @@ class Sink:
             part.samples.append((result.start + index, error))
         if part.errors and not self._record_errors:
             self._abandon(part)
-        return part
 
     def _outputs_of(self, part: _Part, result: Result) -> pa.Schema | None:
         if result.outputs is not None:
@@ -145,27 +156,47 @@ class Sink:
         part.writer.write(pa.RecordBatch.from_arrays(columns, schema=part.writer.schema))
 
     def _finish(self, task: Task, part: _Part, *, last: bool) -> None:
+        self._submit(self._close, task, part, last)
+
+    def _submit(self, work: Callable[..., None], *arguments: object) -> None:
+        """Let the finishing thread do something, after what it has to do already; one part may wait, not more."""
+        if len(self._finishing) > 1:
+            self._finishing.popleft().result()
+        self._finishing.append(self._finisher.submit(work, *arguments))
+
+    def _close(self, task: Task, part: _Part, last: bool) -> None:  # noqa: FBT001 - called by the executor
+        if task.id in self._failed:
+            self._abandon(part)
+            return
         size, digest = 0, ""
-        if part.writer is not None:
-            written = part.writer.close()
-            size, digest = written.bytes, schema_digest(part.writer.schema)
-        self._send(
-            PartDone(
-                task.id, part.start, part.rows, part.file if part.writer is not None else None, size, digest,
-                part.errors, tuple(part.samples), dict(self._metrics()), last,
-            )
-        )  # fmt: skip
+        try:
+            if part.writer is not None:
+                size = part.writer.close().bytes
+                digest = schema_digest(part.writer.schema)
+        except Exception as error:  # noqa: BLE001 - whatever writing raises is told, and the task given back
+            self._fail(task, part, error)
+            return
+        file = part.file if part.writer is not None else None
+        metrics = dict(self._metrics())
+        samples = tuple(part.samples)
+        self._send(PartDone(task.id, part.start, part.rows, file, size, digest, part.errors, samples, metrics, last))
+
+    def _fail(self, task: Task, part: _Part, error: Exception) -> None:
+        self._abandon(part)
+        if task.id not in self._failed:
+            self._failed.add(task.id)
+            self._send(_failure(task, error))
 
     def _abandon(self, part: _Part) -> None:
         if part.writer is not None:
             part.writer.abort()
             part.writer = None
 
-    def _advance(self, task: Task, rows: int, errors: int) -> None:
+    def _advance(self, task: Task) -> None:
         now = time.monotonic()
         if now - self._told >= _ADVANCE_SECONDS:
             self._told = now
-            self._send(Advanced(task.id, rows, errors))
+            self._send(Advanced(task.id, self._rows, self._errors))
 
 
 def _same(one: pa.Schema, other: pa.Schema | None) -> bool:

@@ -5,6 +5,7 @@ workers will need, then waits for a line on its standard input that says the sam
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -12,21 +13,17 @@ import signal
 import sys
 from pathlib import Path
 
-from gristmill.executors import local  # noqa: F401 - what the workers need, before they are forked
-from gristmill.jobs.record import JobRecord
-from gristmill.runner.execute import execute
-from gristmill.settings import Settings
-from gristmill.spec.enums import JobStatus
-from gristmill.storage.storage import Storage
-
 __all__ = ["main"]
+
+_OURS = ("gristmill.executors.local", "gristmill.runner.execute")
 
 
 def main(arguments: list[str]) -> int:
     """Run one job; 0 when it is done, 1 when it is not."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the client: the job goes on
-    if arguments[0] == "-":
-        _import(arguments[1:])
+    is_warm = arguments[0] == "-"
+    _import([*_OURS, *(arguments[1:] if is_warm else [])])
+    if is_warm:
         line = sys.stdin.readline()
         if not line:
             return 0
@@ -35,17 +32,33 @@ def main(arguments: list[str]) -> int:
             _print_to(Path(log))
     else:
         home, job_id, generation = arguments
+    return _run(home, job_id, int(generation))
+
+
+def _run(home: str, job_id: str, generation: int) -> int:
+    from gristmill.jobs.record import JobRecord
+    from gristmill.runner.execute import execute
+    from gristmill.settings import Settings
+    from gristmill.spec.enums import JobStatus
+    from gristmill.storage.storage import Storage
+
     storage = Storage(Settings.load(home=home))
     record = JobRecord(storage, storage.resolve(home, what="home"), job_id)
-    state = execute(storage, record, record.run(int(generation)))
+    state = execute(storage, record, record.run(generation))
     return 0 if state.status is JobStatus.DONE else 1
 
 
 def _import(modules: list[str]) -> None:
-    """Import what can be: a module that cannot be here fails where it is used, with its reason."""
+    """Import what can be: a module that cannot be here fails where it is used, with its reason.
+
+    Nothing of it is garbage, so collecting would only cost time now, and copies of pages in the forked workers later.
+    """
+    gc.disable()
     for name in modules:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+    gc.freeze()
+    gc.enable()
 
 
 def _print_to(log: Path) -> None:
