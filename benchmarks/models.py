@@ -5,7 +5,7 @@ import pyarrow as pa
 from benchmarks.workloads import WORKLOADS
 from benchmarks.workloads.large import digests
 from benchmarks.workloads.media import digits_classifier
-from gristmill import inference_api
+from gristmill import binary_views, inference_api
 
 __all__ = ["Digest", "Digits"]
 
@@ -28,4 +28,4 @@ class Digest:
     @inference_api(inputs={"image": "binary"}, outputs={"digest": "string"})
     def predict(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Digest the contents where they are."""
-        return pa.record_batch({"digest": digests([content.as_buffer() for content in batch["image"]])})
+        return pa.record_batch({"digest": digests(binary_views(batch["image"]))})

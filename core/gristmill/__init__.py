@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from gristmill.errors import GristmillError
     from gristmill.jobs.handle import Job
+    from gristmill.models.binary import binary_views
     from gristmill.models.custom import CustomModel, ModelContext, inference_api
     from gristmill.outputs.manifest import Manifest
     from gristmill.settings import PoolSettings, Settings
@@ -54,6 +55,7 @@ __all__ = [
     "SaveMode",
     "Settings",
     "__version__",
+    "binary_views",
     "delete_job",
     "get_job",
     "inference_api",
@@ -74,6 +76,7 @@ _MODULES = {
     ),
     "gristmill.errors": ("GristmillError",),
     "gristmill.jobs.handle": ("Job",),
+    "gristmill.models.binary": ("binary_views",),
     "gristmill.models.custom": ("CustomModel", "ModelContext", "inference_api"),
     "gristmill.outputs.manifest": ("Manifest",),
     "gristmill.settings": ("PoolSettings", "Settings"),

@@ -115,7 +115,7 @@ class _Worker:
         intake: Iterator[Item] = self._intake(_ROW_BLOCK if _is_row_model(model) else self.sizer.read_rows)
         if self.resolver is not None:
             intake = self.resolver.resolve(intake)
-        items = Prefetch(intake, depth=3, name="intake")
+        items = Prefetch(intake, depth=3 if self.resolver is None else 1, name="intake")
         done: queue.Queue[TaskStart | Result | TaskEnd | None] = queue.Queue(4)
         sink = Sink(
             self.storage,

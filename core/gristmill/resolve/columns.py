@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from gristmill.errors import SchemaError
 from gristmill.inputs.block import Block
+from gristmill.resolve.buffers import BufferPool
 from gristmill.resolve.encoding import content_type, encoded_size
 from gristmill.resolve.intake import Intake, NothingYet
 from gristmill.resolve.pending import FileColumn, PendingBlock
@@ -27,6 +28,8 @@ _AHEAD_ITEMS = 1_024
 _AHEAD_BYTES = 64 * 1024**2
 _SLOW_FILE = 2e-3
 _SLOW_BYTES = 500e6
+_SLOW_BLOCKS = 4
+"""In a row: one alone may have had to wait for something else."""
 _OFFSET_LIMIT = 2**31 - 1
 
 
@@ -72,9 +75,11 @@ class ColumnResolver:
         self._target_bytes = target_bytes
         self._storage = storage
         self._fetch_local = fetch_local
+        self._slow_blocks = 0
         self._ahead_fetches = 4 * limits.max_in_flight
         self._awake = threading.Event()
         self._window = self._new_window()
+        self._buffers = BufferPool()
         self._columns: dict[pa.Schema, tuple[FileColumn, ...]] = {}
 
     def model_schema(self, input_schema: pa.Schema) -> pa.Schema:
@@ -163,7 +168,9 @@ class ColumnResolver:
         made = head.advance()
         if isinstance(made, Block):
             seconds = time.monotonic() - began
-            self._fetch_local = is_slow(seconds, files=made.rows.num_rows, size=made.model_rows.nbytes)
+            slow = is_slow(seconds, files=made.rows.num_rows, size=made.model_rows.nbytes)
+            self._slow_blocks = self._slow_blocks + 1 if slow else 0
+            self._fetch_local = self._slow_blocks >= _SLOW_BLOCKS
         return made
 
     def _new_window(self) -> FetchWindow:
@@ -175,6 +182,7 @@ class ColumnResolver:
             self._file_columns(block.model_rows.schema),
             access=self._access,
             window=self._window,
+            buffers=self._buffers,
             fetch_local=self._fetch_local,
             max_rows=self._max_rows,
             target_bytes=self._target_bytes,

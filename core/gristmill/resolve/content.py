@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gristmill.resolve.buffers import BufferPool
 from gristmill.resolve.encoding import content_type, encode
 from gristmill.spec.enums import FileEncoding
 from gristmill.storage.access import AccessPolicy
@@ -15,7 +16,6 @@ from gristmill.storage.objects import open_local, read_local
 __all__ = ["ContentColumn", "EncodedColumn", "RawColumn", "content_column"]
 
 _ROOM = 64 * 1024
-_SHRINK_OVER = 4 * 1024**2
 
 
 class RawColumn:
@@ -26,10 +26,14 @@ class RawColumn:
         expected: about how many bytes there will be.
         max_file_bytes: a larger file is an error.
         access: judges links.
+        buffers: gives the memory.
     """
 
-    def __init__(self, *, large: bool, expected: int, max_file_bytes: int, access: AccessPolicy) -> None:
+    def __init__(
+        self, *, large: bool, expected: int, max_file_bytes: int, access: AccessPolicy, buffers: BufferPool
+    ) -> None:
         self._type = content_type(FileEncoding.RAW_BYTES, large=large)
+        self._buffers = buffers
         self._offsets = array("q" if large else "i", [0])
         self._nulls: list[int] = []
         self._places: dict[str, tuple[int, int]] = {}
@@ -85,10 +89,8 @@ class RawColumn:
 
     def finish(self) -> pa.Array:
         """The array."""
+        data = pa.py_buffer(self._view[: self._size])
         self._view.release()
-        data = self._buffer.slice(0, self._size)
-        if self._capacity > _SHRINK_OVER and self._size < self._capacity // 2:
-            data = pa.py_buffer(data.to_pybytes())
         rows = len(self._offsets) - 1
         return pa.Array.from_buffers(
             self._type, rows, [_validity(rows, self._nulls), pa.py_buffer(self._offsets), data], len(self._nulls)
@@ -109,9 +111,8 @@ class RawColumn:
         old.release()
 
     def _allocate(self, capacity: int) -> None:
-        self._buffer = pa.allocate_buffer(capacity)
-        self._view = memoryview(self._buffer).cast("B")
-        self._capacity = capacity
+        self._view = self._buffers.take(capacity)
+        self._capacity = len(self._view)
 
 
 class EncodedColumn:
@@ -168,11 +169,19 @@ ContentColumn = RawColumn | EncodedColumn
 
 
 def content_column(
-    encoding: FileEncoding, *, large: bool, expected: int, max_file_bytes: int, access: AccessPolicy
+    encoding: FileEncoding,
+    *,
+    large: bool,
+    expected: int,
+    max_file_bytes: int,
+    access: AccessPolicy,
+    buffers: BufferPool,
 ) -> ContentColumn:
     """An empty column of content in an encoding."""
     if encoding is FileEncoding.RAW_BYTES:
-        return RawColumn(large=large, expected=expected, max_file_bytes=max_file_bytes, access=access)
+        return RawColumn(
+            large=large, expected=expected, max_file_bytes=max_file_bytes, access=access, buffers=buffers
+        )
     return EncodedColumn(encoding, large=large, max_file_bytes=max_file_bytes, access=access)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from gristmill.inputs.block import Block
+from gristmill.resolve.buffers import BufferPool
 from gristmill.resolve.content import ContentColumn, content_column
 from gristmill.resolve.window import Fetch, FetchWindow
 from gristmill.spec.enums import FileEncoding
@@ -52,6 +53,7 @@ class PendingBlock:
         columns: its file columns.
         access: what the rows may open.
         window: fetches what is not on this machine; asked at once.
+        buffers: gives the memory for content.
         fetch_local: let the window fetch local files too.
         max_rows: cut after so many rows.
         target_bytes: cut after so many bytes of content.
@@ -65,6 +67,7 @@ class PendingBlock:
         *,
         access: AccessPolicy,
         window: FetchWindow,
+        buffers: BufferPool,
         fetch_local: bool,
         max_rows: int | None,
         target_bytes: int,
@@ -77,6 +80,7 @@ class PendingBlock:
         self._columns = columns
         self._access = access
         self._window = window
+        self._buffers = buffers
         self._fetch_local = fetch_local
         self._max_rows = max_rows if max_rows is not None else max(block.model_rows.num_rows, 1)
         self._target = target_bytes
@@ -156,6 +160,7 @@ class PendingBlock:
             expected=expected,
             max_file_bytes=self._max_file_bytes,
             access=self._access,
+            buffers=self._buffers,
         )
 
     def _add(self, row: int, number: int, cell: Cell) -> None:
