@@ -37,7 +37,9 @@ def table(tmp_path: Path) -> Path:
     return folder
 
 
-def run(output: Path | str, *, model: Any = "echo:", X: Any = None, settings: Settings | None = None, **options: Any) -> Any:
+def run(
+    output: Path | str, *, model: Any = "echo:", X: Any = None, settings: Settings | None = None, **options: Any
+) -> Any:
     mode = options.pop("mode", "error")
     if "output_spec" not in options:
         options["output_spec"] = OutputSpec(location=output, mode=mode)
@@ -233,10 +235,16 @@ REFUSED: dict[str, tuple[type[Exception], str, dict[str, Any]]] = {
         "not paths",
         {
             "X": pa.table({"id": [1]}),
-            "input_spec": InputSpec(column_handling={"id": {"input_format": "full_stage_path", "convert_to": "base64"}}),
+            "input_spec": InputSpec(
+                column_handling={"id": {"input_format": "full_stage_path", "convert_to": "base64"}}
+            ),
         },
     ),
-    "memory outside": (LocationError, "inline", {"X": pa.table({"id": [1]}), "output": "memory://x", "compute_pool": "local"}),
+    "memory outside": (
+        LocationError,
+        "inline",
+        {"X": pa.table({"id": [1]}), "output": "memory://x", "compute_pool": "local"},
+    ),
     "unknown stage": (LocationError, "@nowhere", {"X": pa.table({"id": [1]}), "output": "@nowhere/x"}),
     "column named like an output": (
         SchemaError,
@@ -357,12 +365,29 @@ def test_a_wait_that_is_too_short_raises_and_the_job_goes_on(settings: Settings,
     assert job.wait(60) is JobStatus.DONE
 
 
-HEAVY = ("airflow", "dagster", "daft", "duckdb", "joblib", "mlflow", "obstore", "pandas", "polars", "ray", "s3fs", "sklearn")
+HEAVY = (
+    "airflow",
+    "dagster",
+    "daft",
+    "duckdb",
+    "joblib",
+    "mlflow",
+    "obstore",
+    "pandas",
+    "polars",
+    "ray",
+    "s3fs",
+    "sklearn",
+)
 
 
-@pytest.mark.parametrize("module", ["gristmill", "gristmill.api", "gristmill.submission.submit", "gristmill.runner.execute"])
+@pytest.mark.parametrize(
+    "module", ["gristmill", "gristmill.api", "gristmill.submission.submit", "gristmill.runner.execute"]
+)
 def test_importing_brings_nothing_heavy_along(module: str) -> None:
-    code = f"import sys, {module}; print(*sorted(set(sys.modules) & set({(*HEAVY, 'torch', 'transformers', 'vllm')!r})))"
+    code = (
+        f"import sys, {module}; print(*sorted(set(sys.modules) & set({(*HEAVY, 'torch', 'transformers', 'vllm')!r})))"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []
 
@@ -371,3 +396,60 @@ def test_the_public_names_are_sorted_and_all_there() -> None:
     public = [name for name in gristmill.__all__ if not name.startswith("__")]
     assert public == sorted(public)
     assert all(getattr(gristmill, name) is not None for name in gristmill.__all__)
+
+
+def test_a_rerun_may_allow_more_and_overwrite(settings: Settings, tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "a.bin").write_bytes(b"abc")
+    handling = {"image": {"input_format": "full_stage_path", "convert_to": "raw_bytes"}}
+
+    def attempt(mode: str, *allowed: str) -> gristmill.Job:
+        return run(
+            tmp_path / "out",
+            model="python:tests.contract.models:Sizes",
+            X=pa.table({"image": [str(files / "a.bin")]}),
+            input_spec=InputSpec(column_handling=handling, allowed_locations=allowed),
+            job_spec=JobSpec(job_name="again", block=True),
+            inference_engine_options=None,
+            mode=mode,
+        )
+
+    first = attempt("error")
+    assert first.status is JobStatus.FAILED
+    (tmp_path / "out" / "note.txt").write_text("in the way")
+    second = attempt("overwrite", str(files))
+    assert second.id == first.id
+    assert second.status is JobStatus.DONE, second.message
+
+
+def test_a_null_text_does_not_decide_the_type(settings: Settings, tmp_path: Path) -> None:
+    def words(frame: pd.DataFrame) -> pd.DataFrame:
+        if len(frame) > 1:
+            raise ValueError("one at a time")
+        return pd.DataFrame({"word": [None if frame["id"].iloc[0] == 0 else "yes"]})
+
+    job = run(tmp_path / "out", model=words, X=pa.table({"id": [0, 1, 2]}), inference_engine_options=None)
+    assert job.status is JobStatus.DONE, job.message
+    assert gristmill.read_output(tmp_path / "out")["word"].to_pylist() == [None, "yes", "yes"]
+
+
+def test_settings_given_in_code_are_all_that_a_runner_has(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("gristmill.toml").write_text("this is no toml")
+    job = run(tmp_path / "out", X=pa.table({"id": [1]}), compute_pool="local", settings=settings)
+    assert job.status is JobStatus.DONE, job.message
+
+
+def test_a_runner_that_cannot_start_is_told_at_once(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "pyarrow.py").write_text("raise SystemExit(3)")
+    monkeypatch.setenv("PYTHONSTARTUP", "")
+    monkeypatch.syspath_prepend(broken)
+    job = run(tmp_path / "out", X=pa.table({"id": [1]}), compute_pool="local", job_spec=JobSpec())
+    assert job.wait(30) is JobStatus.INTERNAL_ERROR
+    assert "the runner is gone" in job.message

@@ -1,7 +1,7 @@
 """Gristmill runs a model over a dataset as one asynchronous step of a DAG.
 
-A table or a folder of files in, Parquet and `_SUCCESS` out. Start with `run_batch`; see `gristmill.errors` for what can go
-wrong and `gristmill.settings` for what can be set. Names are loaded when they are first used, so that importing the
+A table or a folder of files in, Parquet and `_SUCCESS` out. Start with `run_batch`; see `gristmill.errors` for what can
+go wrong and `gristmill.settings` for what can be set. Names are loaded when they are first used, so that importing the
 package is quick.
 """
 

@@ -72,9 +72,9 @@ def run_batch(
 ) -> "Job":
     """Run a model over a dataset: Parquet and `_SUCCESS` at the output location, when all of it is there.
 
-    Everything is checked first; a request that is refused has touched nothing. The job then runs on its own: it outlives
-    this process. Calling again with the same `key` (or `job_spec.job_name`) and the same request attaches to the live
-    job, returns the finished one, or resumes what a failed one has not committed.
+    Everything is checked first; a request that is refused has touched nothing. The job then runs on its own: it
+    outlives this process. Calling again with the same `key` (or `job_spec.job_name`) and the same request attaches to
+    the live job, returns the finished one, or resumes what a failed one has not committed.
 
     Args:
         model: a reference (`python:package.module:Class`, `pickle:<location>`, a `.joblib` or `.pkl` path,
@@ -146,7 +146,7 @@ def _typed(value: Any, kind: type[Any], name: str) -> Any:
     if isinstance(value, Mapping):
         return kind(**value)
     if not isinstance(value, kind):
-        raise SpecError(f"{name}: give an {kind.__name__} or a dict of its fields (given: {type(value).__name__})")
+        raise SpecError(f"{name}: give {kind.__name__}(...) or a dict of its fields (given: {type(value).__name__})")
     return value
 
 

@@ -15,7 +15,6 @@
     ├── JobNotFoundError (LookupError)     no such job
     ├── JobStateError (RuntimeError)       the job is in a state that does not allow the call
     ├── PlacementError (RuntimeError)      no replica could be placed
-    ├── JobFailedError (RuntimeError)      the job ended without an output
     └── MissingExtraError (ImportError)    an optional dependency is not installed
 
 A row that fails is not an exception but data: see `gristmill.spec.row_error.RowError`.
@@ -26,7 +25,6 @@ __all__ = [
     "ConflictError",
     "EmptyInputError",
     "GristmillError",
-    "JobFailedError",
     "JobNotFoundError",
     "JobStateError",
     "LocationError",
@@ -90,10 +88,6 @@ class JobStateError(GristmillError, RuntimeError):
 
 class PlacementError(GristmillError, RuntimeError):
     """No replica could be placed with the resources that were asked."""
-
-
-class JobFailedError(GristmillError, RuntimeError):
-    """The job ended without publishing an output."""
 
 
 class MissingExtraError(GristmillError, ImportError):

@@ -126,12 +126,14 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not a source of ours
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not a source of ours
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments first, then the environment, then the file."""
-        path = Path(os.environ.get("GRISTMILL_CONFIG") or "gristmill.toml")
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path))
+        named = os.environ.get("GRISTMILL_CONFIG", "gristmill.toml")
+        if not named:
+            return (init_settings, env_settings)
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(named)))
 
     @classmethod
     def load(cls, **overrides: Any) -> "Settings":

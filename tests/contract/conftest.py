@@ -1,7 +1,6 @@
 """The contract suite: whatever a pool promises is tested on every kind of pool, through `run_batch`."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,5 +79,3 @@ def processes(bench: Bench) -> Bench:
 def numbers(n: int) -> pa.Table:
     """n rows: an id, a text, a number."""
     return pa.table({"id": range(n), "text": [f"row {i}" for i in range(n)], "x": [i / 2 for i in range(n)]})
-
-

@@ -40,7 +40,9 @@ def test_every_type_passes_through(bench: Bench) -> None:
             "nested": pa.array([{"a": [1, None]}, None, {"a": []}], pa.struct({"a": pa.list_(pa.int64())})),
             "category": pa.array(["x", "y", "x"]).dictionary_encode(),
             "price": pa.array([decimal.Decimal("1.50"), None, decimal.Decimal("-2.25")], pa.decimal128(10, 2)),
-            "when": pa.array([datetime.datetime(2026, 1, 1, tzinfo=zone), None, None], pa.timestamp("us", "Europe/Oslo")),
+            "when": pa.array(
+                [datetime.datetime(2026, 1, 1, tzinfo=zone), None, None], pa.timestamp("us", "Europe/Oslo")
+            ),
             "day": pa.array([datetime.date(2026, 1, 1), None, None]),
             "raw": pa.array([b"\x00\xff", None, b""], pa.binary()),
             "nothing": pa.nulls(3),
@@ -125,7 +127,9 @@ class _Mended(gristmill.CustomModel):
 
 def test_a_result_of_the_wrong_type_is_that_rows_error(bench: Bench) -> None:
     job = bench.run(
-        bench.write(numbers(35)), model="python:tests.contract.models:Moody", job={"on_error": "record", "max_batch_rows": 9}
+        bench.write(numbers(35)),
+        model="python:tests.contract.models:Moody",
+        job={"on_error": "record", "max_batch_rows": 9},
     )
     assert job.status is JobStatus.DONE, job.message
     failed = {row["id"]: row["_error"] for row in bench.rows() if row["_error"] is not None}

@@ -40,7 +40,7 @@ print(job.wait().value, flush=True)
 
 @dataclass
 class Victim:
-    """A job over 600 rows in at least twelve shards, slow enough to be caught in the middle, whose calls are logged."""
+    """A job over 600 rows in several shards, slow enough to be caught in the middle, whose calls are logged."""
 
     root: Path
     settings: Settings

@@ -134,7 +134,7 @@ def test_a_resume_that_is_killed_too_is_resumed_as_well(place: Place) -> None:
             break
         for generation in itertools.count(2):
             child = fork(
-                lambda: place.new.publish(place.mode, generation=generation),  # noqa: B023
+                lambda: place.new.publish(place.mode, generation=generation),
                 root=place.location,
                 at_change=kill_at(3 + 2 * generation),
             )

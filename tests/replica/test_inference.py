@@ -45,7 +45,12 @@ def block(rows: int, errors: dict[int, RowError] | None = None) -> Block:
 
 
 def run(
-    model: Function, given: Block, *, declared: pa.Schema | None = OUTPUTS, size: int | None = 16, limit: int | None = None
+    model: Function,
+    given: Block,
+    *,
+    declared: pa.Schema | None = OUTPUTS,
+    size: int | None = 16,
+    limit: int | None = None,
 ) -> list[Result]:
     runner = BatchRunner(model, Agreement(declared, lambda event: None), BatchSizer(size), ErrorBudget(limit))
     return list(runner.run(given))
@@ -60,7 +65,12 @@ def gathered(results: list[Result]) -> tuple[list[object], dict[int, str]]:
     return values, errors
 
 
-@given(rows=st.integers(0, 70), bad=st.sets(st.integers(0, 69)), unread=st.sets(st.integers(0, 69)), size=st.integers(1, 80))
+@given(
+    rows=st.integers(0, 70),
+    bad=st.sets(st.integers(0, 69)),
+    unread=st.sets(st.integers(0, 69)),
+    size=st.integers(1, 80),
+)
 def test_each_row_has_its_result_or_its_error(rows: int, bad: set[int], unread: set[int], size: int) -> None:
     earlier = {index: RowError("OSError", "unread", "read") for index in unread if index < rows}
     values, errors = gathered(run(Function(refusing(*bad)), block(rows, earlier), size=size))

@@ -43,9 +43,9 @@ class Frame:
 
     def to_polars(self) -> Any:
         """As a Polars frame."""
-        import polars
+        import polars as pl
 
-        return polars.from_arrow(self._table)
+        return pl.from_arrow(self._table)
 
     def collect(self) -> list[dict[str, Any]]:
         """As dictionaries, one for each row."""

@@ -20,13 +20,13 @@ def verdict_of(run: RunRecord | None) -> Verdict:
     state = run.state()
     if state.status.is_terminal:
         return Verdict(state.status, state.message)
-    progress = run.progress()
+    progress, claim = run.progress(), run.claim()
     verdict = judge(
         state,
         now=time.time(),
-        claimed=run.claim().claimed,
+        claimed=claim.claimed,
         progress=progress,
-        alive=None if progress is None else is_alive(progress.process),
+        alive=is_alive(claim.process if progress is None else progress.process),
         cancel_asked=run.cancel_is_asked(),
     )
     if not verdict.status.is_terminal:

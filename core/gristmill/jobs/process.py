@@ -1,4 +1,4 @@
-"""Telling whether a process is alive, from anywhere: by its id and start time on the same machine, by nothing elsewhere."""
+"""Telling whether a process is alive: by its id and start time on the same machine; elsewhere it cannot be told."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["is_alive", "this_process"]
+__all__ = ["is_alive", "process_of", "this_process"]
 
 
 def _boot() -> str:
@@ -34,7 +34,11 @@ def _started(pid: int) -> str | None:
 
 def this_process() -> dict[str, Any]:
     """What identifies this process for `is_alive`."""
-    pid = os.getpid()
+    return process_of(os.getpid())
+
+
+def process_of(pid: int) -> dict[str, Any]:
+    """What identifies a process of this machine for `is_alive`."""
     return {
         "host": socket.gethostname(),
         "boot": _boot(),

@@ -40,6 +40,7 @@ class Claim:
         claimed: seconds since the epoch.
         address: the Jobs API of the cluster that runs it; None for this machine.
         submission_id: the id under that address.
+        process: the runner's process, where it is one of the claiming machine; see `gristmill.jobs.process`.
     """
 
     how: RunRequest
@@ -48,6 +49,7 @@ class Claim:
     claimed: float
     address: str | None = None
     submission_id: str | None = None
+    process: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ def binary_views(column: Any) -> list[memoryview | None]:
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
         raise TypeError(f"the column holds {kind}, not binary values")
     _, offset_buffer, data = column.buffers()
-    width = "q" if pa.types.is_large_binary(kind) else "i"
-    offsets = memoryview(offset_buffer).cast("B").cast(width) if offset_buffer is not None else memoryview(b"")
+    plain = memoryview(offset_buffer).cast("B") if offset_buffer is not None else memoryview(b"")
+    offsets = plain.cast("q") if pa.types.is_large_binary(kind) else plain.cast("i")
     content = memoryview(data).cast("B") if data is not None else memoryview(b"")
     missing = column.is_null().to_pylist() if column.null_count else [False] * len(column)
     first = column.offset

@@ -19,7 +19,16 @@ from gristmill.errors import MissingExtraError, ModelError
 from gristmill.models.custom import ModelContext, inference_functions
 from gristmill.storage.storage import Storage
 
-__all__ = ["ModelObject", "ObjectKind", "instance_of", "load_object", "object_digest", "object_kind", "pickle_object", "save_object"]
+__all__ = [
+    "ModelObject",
+    "ObjectKind",
+    "instance_of",
+    "load_object",
+    "object_digest",
+    "object_kind",
+    "pickle_object",
+    "save_object",
+]
 
 ObjectKind = Literal["custom", "estimator", "function", "pipeline"]
 """A custom model (class or instance), a scikit-learn estimator, a function over frames, a transformers pipeline."""

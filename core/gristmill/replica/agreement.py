@@ -9,7 +9,7 @@ import pyarrow.types as kinds
 from gristmill.replica.messages import Event, Proposed
 from gristmill.spec.row_error import RowError
 
-__all__ = ["Agreement", "conform", "is_complete"]
+__all__ = ["Agreement", "conform", "is_complete", "seen_schema"]
 
 
 def is_complete(kind: pa.DataType) -> bool:
@@ -19,6 +19,14 @@ def is_complete(kind: pa.DataType) -> bool:
     if kinds.is_nested(kind):
         return all(is_complete(kind.field(index).type) for index in range(kind.num_fields))
     return True
+
+
+def seen_schema(batch: pa.RecordBatch) -> pa.Schema:
+    """The columns of some results; one without any value has an unknown type, whatever it was given (often double)."""
+    columns = zip(batch.columns, batch.schema, strict=True)
+    return pa.schema(
+        [field if column.null_count < len(column) else field.with_type(pa.null()) for column, field in columns]
+    )
 
 
 class Agreement:
@@ -45,7 +53,11 @@ class Agreement:
         self._known.set()
 
     def settle(self, seen: pa.Schema) -> pa.Schema:
-        """The columns to write: the agreed ones, or `seen` while a type is unknown. Waits for the runner's answer."""
+        """The columns to write: the agreed ones, or `seen` while a type is unknown. Waits for the runner's answer.
+
+        Args:
+            seen: the columns of some results, as `seen_schema` gives them, or as a model declares them.
+        """
         if not self._known.is_set():
             if not all(is_complete(field.type) for field in seen):
                 return seen
@@ -71,7 +83,7 @@ def _family(kind: pa.DataType) -> str:
 def _fit(column: pa.Array, kind: pa.DataType) -> pa.Array:
     if kinds.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if kinds.is_null(column.type):
+    if column.null_count == len(column):
         return pa.nulls(len(column), kind)
     if _family(column.type) != _family(kind):
         raise pa.ArrowInvalid(f"the model gave {column.type} where the output has {kind}")
@@ -94,8 +106,8 @@ def _fit_rows(column: pa.Array, field: pa.Field) -> tuple[pa.Array, dict[int, Ro
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, dict[int, RowError]]:
     """A model's results with the agreed columns, and the rows that do not fit them.
 
-    A column that is missing is null. Numbers are cast to the agreed kind of number where no value is lost; text is never
-    read as a number.
+    A column that is missing is null. Numbers are cast to the agreed kind of number where no value is lost; text is
+    never read as a number.
 
     Args:
         batch: n rows of results.

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from gristmill.engines.protocol import BatchModel
 from gristmill.inputs.block import Block
-from gristmill.replica.agreement import Agreement, conform
+from gristmill.replica.agreement import Agreement, conform, is_complete, seen_schema
 from gristmill.replica.sizing import BatchSizer
 from gristmill.spec.row_error import RowError
 
@@ -105,7 +105,7 @@ class BatchRunner:
             outputs = expand(outputs, [index for index in range(rows) if index not in errors], rows)
         source = block.rows.slice(at, rows)
         if outputs is not None:
-            outputs, unfit = conform(outputs, self.agreement.settle(outputs.schema))
+            outputs, unfit = conform(outputs, self.agreement.settle(seen_schema(outputs)))
             unfit = {index: error for index, error in unfit.items() if index not in errors}
             self.budget.spent += len(unfit)
             errors |= unfit
@@ -162,12 +162,15 @@ class BatchRunner:
 
 
 def _commonest(pieces: list[pa.RecordBatch]) -> pa.Schema:
-    """The schema that most rows have; so one odd row at the start does not decide for all."""
-    rows: dict[str, int] = {}
+    """The schema that most rows have; so one odd row at the start does not decide for all.
+
+    Schemas with unknown types count only where there are no others.
+    """
+    rows: dict[pa.Schema, int] = {}
     for piece in pieces:
-        rows[str(piece.schema)] = rows.get(str(piece.schema), 0) + piece.num_rows
-    most = max(rows, key=lambda name: rows[name])
-    return next(piece.schema for piece in pieces if str(piece.schema) == most)
+        schema = seen_schema(piece)
+        rows[schema] = rows.get(schema, 0) + piece.num_rows
+    return max(rows, key=lambda schema: (all(is_complete(field.type) for field in schema), rows[schema]))
 
 
 def expand(outputs: pa.RecordBatch, positions: list[int], rows: int) -> pa.RecordBatch:

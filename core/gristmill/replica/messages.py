@@ -1,4 +1,4 @@
-"""What the runner and its workers say to each other. All of it is small and can be pickled; rows never travel this way."""
+"""What the runner and its workers say to each other. It is small and can be pickled; rows never travel this way."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ from gristmill.spec.input import ColumnHandling
 from gristmill.spec.row_error import RowError
 
 __all__ = [
-    "Advanced", "Announced", "Assign", "Began", "Command", "Died", "Event", "Fatal", "Log", "PartDone", "Proposed", "Ready", "Stop",
-    "Task", "TaskFailed", "UseSchema", "WorkerSpec",
+    "Advanced", "Announced", "Assign", "Began", "Command", "Died", "Event", "Fatal", "Log", "PartDone", "Proposed",
+    "Ready", "Stop", "Task", "TaskFailed", "UseSchema", "WorkerSpec",
 ]  # fmt: skip
 
 
@@ -157,8 +157,8 @@ class PartDone:
         task: the task.
         start: the first row, counted within the shard.
         rows: how many.
-        file: the part's name in the parts folder; None when nothing was kept (no rows, or failed rows that are not to be
-            recorded).
+        file: the part's name in the parts folder; None when nothing was kept (no rows, or failed rows that are not
+            to be recorded).
         bytes: its size.
         digest: of the part's schema.
         errors: rows that failed.

@@ -42,6 +42,9 @@ _ROW_BLOCK = 256
 _CAREFUL_CUTS = 16
 _CAREFUL_ROWS = 1_024
 _BLOCK_BYTES = 32 * 1024**2
+_CONTENT_BYTES = 8 * 1024**2
+_MOST_CONTENT_BYTES = 256 * 1024**2
+"""Content of a batch, where the user left its size open and where not. Less stays nearer to the processor."""
 
 
 def run_worker(spec: WorkerSpec, channel: Channel) -> None:
@@ -79,18 +82,7 @@ class _Worker:
         self.sizer = BatchSizer(spec.max_batch_rows)
         self.tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self.stopped = threading.Event()
-        self.resolver: ColumnResolver | None = None
-        if spec.column_handling:
-            from gristmill.resolve.columns import ColumnResolver
-            from gristmill.storage.access import AccessPolicy
-
-            self.resolver = ColumnResolver(
-                spec.column_handling,
-                storage=self.storage,
-                access=AccessPolicy(self.storage, spec.allowed),
-                limits=spec.settings.resolver,
-                max_rows=spec.max_batch_rows,
-            )
+        self.resolver = _resolver(spec, self.storage) if spec.column_handling else None
 
     def load(self) -> LoadedModel:
         spec = self.spec
@@ -226,6 +218,20 @@ class _Worker:
                 yield item
 
         await run_window(model, stream(), done.put, self._announce)
+
+
+def _resolver(spec: WorkerSpec, storage: Storage) -> "ColumnResolver":
+    from gristmill.resolve.columns import ColumnResolver
+    from gristmill.storage.access import AccessPolicy
+
+    return ColumnResolver(
+        spec.column_handling,
+        storage=storage,
+        access=AccessPolicy(storage, spec.allowed),
+        limits=spec.settings.resolver,
+        max_rows=spec.max_batch_rows,
+        target_bytes=_CONTENT_BYTES if spec.max_batch_rows is None else _MOST_CONTENT_BYTES,
+    )
 
 
 def _is_row_model(model: LoadedModel) -> TypeIs[RowModel]:

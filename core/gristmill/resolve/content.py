@@ -179,9 +179,7 @@ def content_column(
 ) -> ContentColumn:
     """An empty column of content in an encoding."""
     if encoding is FileEncoding.RAW_BYTES:
-        return RawColumn(
-            large=large, expected=expected, max_file_bytes=max_file_bytes, access=access, buffers=buffers
-        )
+        return RawColumn(large=large, expected=expected, max_file_bytes=max_file_bytes, access=access, buffers=buffers)
     return EncodedColumn(encoding, large=large, max_file_bytes=max_file_bytes, access=access)
 
 

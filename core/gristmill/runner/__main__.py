@@ -1,7 +1,7 @@
 """The runner as a process.
 
-`python -m gristmill.runner HOME JOB GENERATION` runs a job. `python -m gristmill.runner - [MODULE ...]` imports what the
-workers will need, then waits for a line on its standard input that says the same; without one it ends.
+`python -m gristmill.runner HOME JOB GENERATION` runs a job. `python -m gristmill.runner - [MODULE ...]` imports what
+the workers will need, then waits for a line on its standard input that says the same; without one it ends.
 """
 
 import contextlib

@@ -19,7 +19,7 @@ from gristmill.outputs.publish import publish
 from gristmill.outputs.schema import output_schema
 from gristmill.plan.shards import Shard
 from gristmill.plan.store import read_plan
-from gristmill.runner.coordinator import Coordinator, Hooks, Live, first_errors
+from gristmill.runner.coordinator import Coordinator, Hooks, Live
 from gristmill.runner.heartbeat import CANCELLED, SUPERSEDED, Heartbeat
 from gristmill.runner.logs import LogWriter
 from gristmill.runner.queue import TaskQueue
@@ -87,7 +87,7 @@ class _Execution:
         if self.record.is_superseded(self.run_record.generation):
             return JobStatus.CANCELLED, SUPERSEDED
         executor = make_executor(self.storage.settings.pool(self.how.pool), self.how.job_spec, self.request)
-        spec = worker_spec(self.record.id, self.request, self.how.job_spec, self.storage.settings, self.policy)
+        spec = worker_spec(self.record.id, self.request, self.how, self.storage.settings, self.policy)
         try:
             # before anything else: workers load their model meanwhile, and are forked while there are no threads
             executor.start(spec, workers=self.how.job_spec.replicas * self.how.job_spec.num_workers)
@@ -138,8 +138,6 @@ class _Execution:
                 problem = coordinator.run(workers=self.how.job_spec.replicas * self.how.job_spec.num_workers)
             finally:
                 executor.close()
-                if tally.samples:
-                    self.run_record.write_errors(first_errors(tally))
             if problem == CANCELLED:
                 return JobStatus.CANCELLED, "cancelled; run the job again to resume it"
             if problem is not None:
@@ -188,7 +186,7 @@ class _Execution:
             self.commits.in_order(self.request.shards),
             shards=self.request.shards,
             staging=self.request.staging,
-            mode=self.request.mode,
+            mode=self.how.mode,
             schema=schema,
             header=ManifestHeader(
                 job=self.record.id,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gristmill.jobs.process import this_process
 from gristmill.jobs.record import JobRecord, Progress, RunRecord
-from gristmill.runner.coordinator import Live
+from gristmill.runner.coordinator import Live, first_errors
 from gristmill.runner.logs import LogWriter
 from gristmill.runner.tally import Tally
 
@@ -55,6 +55,7 @@ class Heartbeat:
         self._process = this_process()
         self._recent: deque[tuple[float, int]] = deque(maxlen=int(_RATE_SECONDS / _BEAT_SECONDS))
         self._reason: str | None = None
+        self._errors_told = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="heartbeat", daemon=True)
 
@@ -97,6 +98,9 @@ class Heartbeat:
 
     def _beat(self) -> None:
         self._run.write_progress(self._progress())
+        if len(self._tally.samples) > self._errors_told:
+            self._errors_told = len(self._tally.samples)
+            self._run.write_errors(first_errors(self._tally))
         self._logs.flush()
 
     def _progress(self) -> Progress:

@@ -15,8 +15,8 @@ class TaskQueue:
     """Tasks to do: those given back first, then the plan's.
 
     Args:
-        ranges: what the plan has left: shards with the ranges [start, stop) that have not committed; a stop of None is the
-            shard's end.
+        ranges: what the plan has left: shards with the ranges [start, stop) that have not committed; a stop of None
+            is the shard's end.
     """
 
     def __init__(self, ranges: Iterable[tuple[Shard, int, int | None]]) -> None:

@@ -1,9 +1,9 @@
 """After a worker's death: which rows to run again, and how, until the one that kills is found.
 
-A death may have any cause, so the first only makes its task *careful*: run again alone, each call to the model announced
-before it is made. When a careful task dies too, the announced rows are the suspects; they are cut into sixteen calls the
-next time, and so on down to one row. A row that dies alone twice is convicted: it is recorded as failed and never run
-again. A million rows take six deaths.
+A death may have any cause, so the first only makes its task *careful*: run again alone, each call to the model
+announced before it is made. When a careful task dies too, the announced rows are the suspects; they are cut into
+sixteen calls the next time, and so on down to one row. A row that dies alone twice is convicted: it is recorded as
+failed and never run again. A million rows take six deaths.
 """
 
 from dataclasses import replace

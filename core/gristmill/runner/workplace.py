@@ -10,7 +10,7 @@ from gristmill.replica.messages import WorkerSpec
 from gristmill.runner.tally import ErrorPolicy
 from gristmill.settings import PoolSettings, Settings
 from gristmill.spec.job import JobSpec
-from gristmill.spec.request import JobRequest
+from gristmill.spec.request import JobRequest, RunRequest
 from gristmill.spec.schema_text import schema_from_text
 
 if TYPE_CHECKING:
@@ -55,8 +55,11 @@ def make_executor(pool: PoolSettings, how: JobSpec, request: JobRequest) -> "Exe
     return executor
 
 
-def worker_spec(job_id: str, request: JobRequest, how: JobSpec, settings: Settings, policy: ErrorPolicy) -> WorkerSpec:
+def worker_spec(
+    job_id: str, request: JobRequest, run: RunRequest, settings: Settings, policy: ErrorPolicy
+) -> WorkerSpec:
     """What a worker of this job needs to know."""
+    how = run.job_spec
     workers = how.replicas * how.num_workers
     return WorkerSpec(
         settings=settings,
@@ -69,7 +72,7 @@ def worker_spec(job_id: str, request: JobRequest, how: JobSpec, settings: Settin
         format=request.source.format,
         input_schema=schema_from_text(request.input_schema),
         column_handling=request.column_handling,
-        allowed=request.allowed,
+        allowed=run.allowed,
         parts=parts_of(request.staging),
         outputs=None if request.outputs_schema is None else schema_from_text(request.outputs_schema),
         record_errors=policy.records,

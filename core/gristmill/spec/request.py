@@ -45,9 +45,7 @@ class JobRequest(Spec):
         input_schema: the input's Arrow schema, as base64 of its IPC form.
         outputs_schema: the output columns where they are known in advance, in the same form.
         column_handling: file columns.
-        allowed: normal prefixes that rows may name files under, besides the settings' own.
         location: the normal location of the output.
-        mode: what to do with files that are there.
         staging: the normal location of this job's work in progress, under `<location>/_gristmill/`.
         owner: who submitted it.
         created: when, in seconds since the epoch.
@@ -69,9 +67,7 @@ class JobRequest(Spec):
     input_schema: str
     outputs_schema: str | None = None
     column_handling: dict[str, ColumnHandling] = {}
-    allowed: tuple[str, ...] = ()
     location: str
-    mode: SaveMode
     staging: str
     owner: str
     created: float
@@ -102,7 +98,11 @@ class RunRequest(Spec):
     Attributes:
         job_spec: replicas, resources, error policy.
         pool: the name of the pool.
+        mode: what to do with files that are at the output location.
+        allowed: normal prefixes that rows may name files under, besides the settings' own.
     """
 
     job_spec: JobSpec
     pool: str
+    mode: SaveMode
+    allowed: tuple[str, ...] = ()

@@ -139,7 +139,8 @@ def check_output_is_free(storage: Storage, location: str, mode: SaveMode) -> Non
     if found and mode is SaveMode.ERROR:
         what = "a finished output" if finished else "files"
         raise OutputExistsError(
-            f"output_spec.location {location!r} is not empty: it holds {found:,} file{'s' if found > 1 else ''} ({what}); "
+            f"output_spec.location {location!r} is not empty: "
+            f"it holds {found:,} file{'s' if found > 1 else ''} ({what}); "
             'choose an empty location, or mode="overwrite" to replace them'
         )
 
@@ -156,7 +157,8 @@ def check_pool(pool: PoolSettings, how: JobSpec, info: ModelInfo, *, name: str, 
         raise SpecError(f"job_spec.gpu_requests={gpus:g}: this model does not use a GPU; leave it out")
     if gpus and pool.kind != "ray" and how.replicas * how.num_workers > 1:
         raise SpecError(
-            f"job_spec.gpu_requests={gpus:g} with {how.replicas * how.num_workers} workers: the pool {name!r} does not share "
+            f"job_spec.gpu_requests={gpus:g} with {how.replicas * how.num_workers} workers: "
+            f"the pool {name!r} does not share "
             'GPUs out among workers; use a pool of kind "ray"'
         )
     if gpus > 1 and how.num_workers > 1 and (gpus / how.num_workers) % 1:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+from gristmill.jobs.process import process_of
 from gristmill.jobs.record import Claim, JobRecord, RunRecord, State
 from gristmill.settings import PoolSettings, Settings
 from gristmill.spec.enums import JobStatus
@@ -49,7 +50,8 @@ def launch(
     pool = storage.settings.pool(how.pool)
     address = pool.address if pool.kind == "ray" else None
     submission_id = None if address is None else f"{record.id}-{after + 1}"
-    claim = Claim(how, user(), socket.gethostname(), time.time(), address, submission_id)
+    process = {} if warm is None else process_of(warm.pid)
+    claim = Claim(how, user(), socket.gethostname(), time.time(), address, submission_id, process)
     run = record.claim(claim, after=after)
     if run is None:
         return None

@@ -104,7 +104,12 @@ def submit(storage: Storage, wish: Wish, warm: WarmRunner | None) -> Job:
     """
     home = storage.resolve(storage.settings.home, what="home")
     checked = _check(storage, wish, home)
-    how = RunRequest(job_spec=wish.job_spec, pool=wish.pool or storage.settings.default_pool)
+    how = RunRequest(
+        job_spec=wish.job_spec,
+        pool=wish.pool or storage.settings.default_pool,
+        mode=wish.output_spec.mode,
+        allowed=checked.allowed,
+    )
     request = _request(storage, wish, checked)
     base = job_id(checked.name, key=request.key, fingerprint=request.fingerprint)
     for _ in range(_ATTACH_TRIES):
@@ -199,9 +204,7 @@ def _request(storage: Storage, wish: Wish, checked: _Checked) -> JobRequest:
         input_schema=schema_to_text(checked.schema),
         outputs_schema=None if outputs is None else schema_to_text(outputs),
         column_handling=checked.file_columns,
-        allowed=checked.allowed,
         location=checked.location,
-        mode=wish.output_spec.mode,
         staging=staging_of(checked.location, f"{checked.name}-{secrets.token_hex(4)}"),
         owner=user(),
         created=time.time(),

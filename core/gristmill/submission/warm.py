@@ -40,9 +40,9 @@ class WarmRunner:
             **dict.fromkeys(_THREAD_SETTINGS, threads),
             **os.environ,
             **settings_variables(settings, secrets=True),
+            "GRISTMILL_CONFIG": "",  # the variables above are all of the settings
             "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path if not path.endswith(".zip")),
         }
-        environment.pop("GRISTMILL_CONFIG", None)
         self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
             [sys.executable, "-m", "gristmill.runner", "-", *likely_modules(model)],
             env=environment,
@@ -52,6 +52,7 @@ class WarmRunner:
             start_new_session=True,
             close_fds=True,
         )
+        self._pid = self._process.pid
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +61,11 @@ class WarmRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._tell(b"")
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._pid
 
     def run(self, *, home: str, job: str, generation: int, log: str | None) -> None:
         """Give it its job; from now on it is on its own.
@@ -116,7 +122,8 @@ def likely_modules(model: Any) -> list[str]:
 
 def settings_variables(settings: Settings, *, secrets: bool) -> dict[str, str]:
     """The settings as the environment variables that give them back."""
-    values = settings.model_dump(mode="json", exclude=None if secrets else {"storage_options"})
+    hidden: Any = None if secrets else {"storage_options": True, "pools": {"__all__": {"runtime_env"}}}
+    values = settings.model_dump(mode="json", exclude=hidden)
     return {
         f"GRISTMILL_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in values.items()
