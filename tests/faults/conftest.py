@@ -31,7 +31,8 @@ import gristmill
 call = json.loads(sys.argv[1])
 job = gristmill.run_batch(
     "echo:", input_location=call["input"], compute_pool="local", inference_engine_options=call["echo"],
-    output_spec=gristmill.OutputSpec(location=call["output"], mode="overwrite"), job_spec=gristmill.JobSpec(**call["job"]),
+    output_spec=gristmill.OutputSpec(location=call["output"], mode="overwrite"),
+    job_spec=gristmill.JobSpec(**call["job"]),
 )
 print(job.id, flush=True)
 print(job.wait().value, flush=True)

@@ -115,7 +115,7 @@ def test_any_request_is_either_complete_and_stable_or_refused(given: dict[str, A
     try:
         chosen = check_params(given, SIGNATURE)
     except SpecError as error:
-        assert "input_spec.params" in str(error)
+        assert "input_spec.params" in str(error)  # noqa: PT017 - both ends are right, depending on what was drawn
     else:
         assert list(chosen) == list(DEFAULTS)
         assert check_params(chosen, SIGNATURE) == chosen

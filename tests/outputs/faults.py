@@ -47,7 +47,7 @@ def fork(action: Callable[[], object], *, root: str, at_change: Callable[[int], 
         code = CONFLICT
     except (OutputError, OutputExistsError):
         code = REFUSED
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the child's end, whatever it was
         traceback.print_exc()
     finally:
         os._exit(code)

@@ -44,7 +44,7 @@ def test_the_name_appears_only_when_the_file_is_whole(place: Somewhere) -> None:
 
 def test_an_exception_in_the_block_leaves_nothing(place: Somewhere) -> None:
     location = join(place.location, "part.parquet")
-    with pytest.raises(SchemaError), PartWriter(place.storage, location, SCHEMA) as writer:
+    with pytest.raises(SchemaError), PartWriter(place.storage, location, SCHEMA) as writer:  # noqa: PT012
         writer.write(batch(300_000))
         writer.write(pa.record_batch({"y": [1.0]}))
     assert list(place.storage.list(place.location)) == []
