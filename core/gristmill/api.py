@@ -118,7 +118,7 @@ def run_batch(
         raise SpecError("give input_location or input_stage_location, not both: they are the same")
     how = _merged(job_spec or JobSpec(), resources_spec, inference_spec)
     settings = Settings.load() if settings is None else settings
-    with warm_runner(settings, compute_pool, how, model) as warm:
+    with warm_runner(settings, compute_pool, model) as warm:
         from gristmill.storage.storage import Storage
         from gristmill.submission.submit import Wish, submit
 

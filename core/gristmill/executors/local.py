@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from gristmill.replica.capture import capture_output
 from gristmill.replica.messages import Command, Died, Event, Log, WorkerSpec
@@ -24,20 +25,16 @@ from gristmill.replica.worker import run_worker
 __all__ = ["LocalExecutor"]
 
 _PR_SET_PDEATHSIG = 1
-_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class LocalExecutor:
     """Implements `gristmill.executors.protocol.Executor` with child processes.
 
     Args:
-        threads: CPU threads of one worker, for numeric libraries that read it from the environment at import.
         preload: modules for the fork server to import; those that cannot be imported are left out.
     """
 
-    def __init__(self, *, threads: int, preload: Sequence[str] = ()) -> None:
-        for name in _THREAD_SETTINGS:
-            os.environ.setdefault(name, str(threads))
+    def __init__(self, *, preload: Sequence[str] = ()) -> None:
         self._server = multiprocessing.get_context("forkserver")
         self._server.set_forkserver_preload(["gristmill.replica.worker", *preload])
         self._workers: dict[int, tuple[BaseProcess, Connection]] = {}
@@ -46,7 +43,7 @@ class LocalExecutor:
     def start(self, spec: WorkerSpec, *, workers: int) -> None:
         """Start the processes."""
         self._spec = spec
-        may_fork = threading.active_count() == 1 and not multiprocessing.current_process().daemon
+        may_fork = _can_be_forked() and not multiprocessing.current_process().daemon
         context = multiprocessing.get_context("fork") if may_fork else self._server
         for worker in range(workers):
             self._start(worker, context)
@@ -115,6 +112,19 @@ class LocalExecutor:
     def dashboard(self) -> str | None:
         """There is none."""
         return None
+
+
+def _can_be_forked() -> bool:
+    """Whether this process has no thread but this one, those of native libraries included.
+
+    A thread that holds a lock during a fork leaves it locked in the child for good. The allocator's own is prepared for
+    that (jemalloc stops it around forks).
+    """
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        return False
+    names = [(task / "comm").read_text().strip() for task in tasks.iterdir()]
+    return len([name for name in names if not name.startswith("jemalloc_bg")]) == 1
 
 
 class _Channel:

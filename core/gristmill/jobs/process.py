@@ -58,4 +58,5 @@ def is_alive(process: Mapping[str, Any]) -> bool | None:
         _namespace(),
     ):
         return None
-    return _started(int(process["pid"])) == process.get("started")
+    started = process.get("started")  # None: it had ended already when it was looked at
+    return started is not None and _started(int(process["pid"])) == started

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.json import ParseOptions, read_json
 
 from gristmill.errors import GristmillError
 from gristmill.inputs.opening import named, open_location
@@ -30,6 +31,8 @@ _SCHEMA = pa.schema(
 )
 _ROW_GROUP = 16_384
 _SUMMARY = b"gristmill.plan"
+_AS_PLANNED = ParseOptions(explicit_schema=pa.schema([field.with_nullable(True) for field in _SCHEMA]))
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def write_plan(storage: Storage, location: str, shards: Iterator[Shard]) -> Plan
     target = f"{location}.partial" if is_local(location) else location
     summary = PlanSummary(0, 0, 0, 0)
     with storage.open(target, "wb") as sink, pq.ParquetWriter(sink, _SCHEMA, compression="zstd") as writer:
-        columns: list[list[Any]] = [[] for _ in _SCHEMA]
+        waiting: list[tuple[Any, ...]] = []
         last = ""
         for shard in shards:
             if shard.index != summary.shards or not shard.slices:
@@ -70,24 +73,25 @@ def write_plan(storage: Storage, location: str, shards: Iterator[Shard]) -> Plan
                 if part.location != last:
                     last, size, files = part.location, size + part.size, files + 1
                 first, end = part.groups if part.groups is not None else (None, None)
-                row = (shard.index, part.location, part.size, part.version, first, end, part.start, part.rows)
-                for column, value in zip(columns, row, strict=True):
-                    column.append(value)
+                waiting.append((shard.index, part.location, part.size, part.version, first, end, part.start, part.rows))
             rows = None if summary.rows is None or shard.rows is None else summary.rows + shard.rows
             summary = PlanSummary(summary.shards + 1, rows, size, files)
-            if len(columns[0]) >= _ROW_GROUP:
-                writer.write_table(_table(columns))
-                columns = [[] for _ in _SCHEMA]
-        writer.write_table(_table(columns))
+            if len(waiting) >= _ROW_GROUP:
+                writer.write_table(_table(waiting))
+                waiting.clear()
+        writer.write_table(_table(waiting))
         writer.add_key_value_metadata({_SUMMARY: json.dumps(asdict(summary)).encode()})
     if target != location:
         storage.move(target, location)
     return summary
 
 
-def _table(columns: list[list[Any]]) -> pa.Table:
-    arrays = [pa.array(values, kind) for values, kind in zip(columns, _SCHEMA.types, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=_SCHEMA)
+def _table(rows: list[tuple[Any, ...]]) -> pa.Table:
+    """Rows as a table, by way of JSON: `pa.array` would import pandas where it is there, which small jobs notice."""
+    if not rows:
+        return pa.Table.from_batches([], _SCHEMA)
+    text = "\n".join(_encode(dict(zip(_SCHEMA.names, row, strict=True))) for row in rows).encode()
+    return read_json(pa.BufferReader(text), parse_options=_AS_PLANNED).cast(_SCHEMA)
 
 
 def read_plan(storage: Storage, location: str, *, start: int = 0) -> Iterator[Shard]:

@@ -1,17 +1,23 @@
 """The runner as a process.
 
 `python -m gristmill.runner HOME JOB GENERATION` runs a job. `python -m gristmill.runner - [MODULE ...]` imports what
-the workers will need, then waits for a line on its standard input that says the same; without one it ends.
+the workers will need, answers questions about models, and waits to be told the same; see
+`gristmill.submission.warm.WarmRunner`.
 """
 
 import contextlib
 import gc
 import importlib
-import json
 import os
+import pickle
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from gristmill.engines.protocol import ModelInfo
+    from gristmill.errors import GristmillError
 
 __all__ = ["main"]
 
@@ -23,16 +29,46 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the client: the job goes on
     is_warm = arguments[0] == "-"
     _import([*_OURS, *(arguments[1:] if is_warm else [])])
-    if is_warm:
-        line = sys.stdin.readline()
-        if not line:
-            return 0
-        home, job_id, generation, log = json.loads(line)
-        if log is not None:
-            _print_to(Path(log))
-    else:
-        home, job_id, generation = arguments
-    return _run(home, job_id, int(generation))
+    if not is_warm:
+        home, job_id, number = arguments
+        return _run(home, job_id, int(number))
+    order = _serve()
+    if order is None:
+        return 0
+    home, job_id, generation, log = order
+    if log is not None:
+        _print_to(Path(log))
+    return _run(home, job_id, generation)
+
+
+def _serve() -> tuple[str, str, int, str | None] | None:
+    """Answer the client's questions until it says what to run; None when it goes away without."""
+    answers = os.fdopen(os.dup(1), "wb")
+    _print_to(Path(os.devnull))  # what a model prints while it is looked at must not stand among the answers
+    with answers:
+        while True:
+            try:
+                word = pickle.load(sys.stdin.buffer)
+            except EOFError:
+                return None
+            if len(word) != len(("engine", "model", "options")):
+                return cast("tuple[str, str, int, str | None]", word)
+            pickle.dump(_describe(*word), answers)
+            answers.flush()
+
+
+def _describe(engine: str, model: str, options: dict[str, Any]) -> "ModelInfo | GristmillError":
+    from gristmill.engines.registry import load_engine
+    from gristmill.errors import GristmillError, ModelError
+    from gristmill.settings import Settings
+    from gristmill.storage.storage import Storage
+
+    try:
+        return load_engine(engine).describe(model, options, Storage(Settings.load()))
+    except GristmillError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - looking at a model may run its code
+        return ModelError(f"model {model!r}: {type(error).__name__}: {error}")
 
 
 def _run(home: str, job_id: str, generation: int) -> int:

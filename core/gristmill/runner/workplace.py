@@ -38,8 +38,7 @@ def make_executor(pool: PoolSettings, how: JobSpec, request: JobRequest) -> "Exe
     if pool.kind == "local":
         from gristmill.executors.local import LocalExecutor
 
-        threads = worker_threads(how, workers=how.replicas * how.num_workers)
-        return LocalExecutor(threads=threads, preload=request.preload)
+        return LocalExecutor(preload=request.preload)
     try:
         from gristmill.executors.ray import RayExecutor
     except ImportError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gristmill.engines.protocol import ModelInfo
+from gristmill.engines.protocol import Engine, ModelInfo
 from gristmill.engines.python import describe_object
 from gristmill.engines.registry import engine_for
 from gristmill.errors import ConflictError, OutputError, SpecError
@@ -103,7 +103,7 @@ def submit(storage: Storage, wish: Wish, warm: WarmRunner | None) -> Job:
         GristmillError: the wish cannot be granted; nothing was written.
     """
     home = storage.resolve(storage.settings.home, what="home")
-    checked = _check(storage, wish, home)
+    checked = _check(storage, wish, home, warm)
     how = RunRequest(
         job_spec=wish.job_spec,
         pool=wish.pool or storage.settings.default_pool,
@@ -130,7 +130,7 @@ def submit(storage: Storage, wish: Wish, warm: WarmRunner | None) -> Job:
     raise ConflictError(f"job {base!r} is started and ended by others again and again; try later")
 
 
-def _check(storage: Storage, wish: Wish, home: str) -> _Checked:
+def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> _Checked:
     pool_name = wish.pool or storage.settings.default_pool
     pool = storage.settings.pool(pool_name)
     name = job_name(wish.job_spec)
@@ -143,7 +143,7 @@ def _check(storage: Storage, wish: Wish, home: str) -> _Checked:
     if isinstance(model, ModelObject):
         info, pickled = describe_object(model), pickle_object(model.value)
     else:
-        info = found.describe(model, options.for_engine(), storage)
+        info = _describe(found, model, options.for_engine(), storage, warm)
     function, signature = checks.choose_function(info, wish.job_spec.function_name, model=str(wish.model))
     checks.check_partitions(wish.input_spec, function=function)
     params = check_params(wish.input_spec.params, signature)
@@ -165,6 +165,14 @@ def _check(storage: Storage, wish: Wish, home: str) -> _Checked:
         model, found.name, options.for_engine(), info, function, signature, params, source, schema, handling, allowed,
         location, name, pickled,
     )  # fmt: skip
+
+
+def _describe(
+    engine: Engine, model: str, options: dict[str, Any], storage: Storage, warm: WarmRunner | None
+) -> ModelInfo:
+    """What is known of the model; asked of the warm runner, where there is one, since it needs the libraries anyway."""
+    info = None if warm is None else warm.describe(engine.name, model, options)
+    return engine.describe(model, options, storage) if info is None else info
 
 
 def _listed(rows: Any) -> tuple[str, ...]:

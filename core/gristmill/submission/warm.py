@@ -1,24 +1,31 @@
-"""A runner that starts while its job is still being checked, so that neither waits for the other's imports."""
+"""A runner that starts while its job is still being checked, and answers what the model's libraries are needed for."""
 
 import contextlib
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gristmill.settings import Settings
-from gristmill.spec.job import JobSpec
+
+if TYPE_CHECKING:
+    from gristmill.engines.protocol import ModelInfo
 
 __all__ = ["WarmRunner", "likely_modules", "settings_variables", "warm_runner"]
 
 _HEAD = 64 * 1024
 _MODULES = re.compile(rb"(?:sklearn|xgboost|lightgbm|catboost)(?:\.[a-z_]\w*)*")
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+_left: list["subprocess.Popen[bytes]"] = []
+"""Runners that are on their own; those that have ended are collected when the next one is started."""
 
 
 class WarmRunner:
@@ -29,15 +36,13 @@ class WarmRunner:
 
     Args:
         settings: the settings it gets, by its environment.
-        how: tells how many workers share this machine.
         model: the model as the user gave it; tells what the workers will import.
     """
 
-    def __init__(self, settings: Settings, how: JobSpec, model: Any) -> None:
-        workers = how.replicas * how.num_workers
-        threads = str(max(1, (os.cpu_count() or 1) // workers))
+    def __init__(self, settings: Settings, model: Any) -> None:
         environment = {
-            **dict.fromkeys(_THREAD_SETTINGS, threads),
+            # workers are forked from it, which native threads forbid; they then set their own numbers
+            **dict.fromkeys(_THREAD_SETTINGS, "1"),
             **os.environ,
             **settings_variables(settings, secrets=True),
             "GRISTMILL_CONFIG": "",  # the variables above are all of the settings
@@ -47,12 +52,13 @@ class WarmRunner:
             [sys.executable, "-m", "gristmill.runner", "-", *likely_modules(model)],
             env=environment,
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             close_fds=True,
         )
         self._pid = self._process.pid
+        _left[:] = [process for process in _left if process.poll() is None]
 
     def __enter__(self) -> Self:
         return self
@@ -60,12 +66,36 @@ class WarmRunner:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tell(b"")
+        self._part_with(b"")
 
     @property
     def pid(self) -> int:
         """The process's id."""
         return self._pid
+
+    def describe(self, engine: str, model: str, options: Mapping[str, Any]) -> "ModelInfo | None":
+        """What an engine knows of a model, found out there: its libraries are imported once, and not by the client.
+
+        Returns:
+            None when the process has ended.
+
+        Raises:
+            GristmillError: as the engine's own `describe`.
+        """
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            pickle.dump((engine, model, dict(options)), process.stdin)
+            process.stdin.flush()
+            answer = pickle.load(process.stdout)
+        except (BrokenPipeError, EOFError, pickle.UnpicklingError):
+            return None
+        if isinstance(answer, Exception):
+            raise answer
+        info: ModelInfo = answer
+        return info
 
     def run(self, *, home: str, job: str, generation: int, log: str | None) -> None:
         """Give it its job; from now on it is on its own.
@@ -76,22 +106,23 @@ class WarmRunner:
             generation: the run that was claimed for it.
             log: the local file for what it prints, if there can be one.
         """
-        self._tell(json.dumps([home, job, generation, log]).encode())
+        self._part_with(pickle.dumps((home, job, generation, log)))
 
-    def _tell(self, line: bytes) -> None:
+    def _part_with(self, word: bytes) -> None:
         process, self._process = self._process, None
         if process is None:
             return
         assert process.stdin is not None
+        assert process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(line)
+            process.stdin.write(word)
             process.stdin.close()
-        # nobody waits for it here; without this, Python would warn that it still runs
-        process.returncode = 0
+        process.stdout.close()
+        _left.append(process)
 
 
 @contextlib.contextmanager
-def warm_runner(settings: Settings, pool: str | None, how: JobSpec, model: Any) -> Iterator[WarmRunner | None]:
+def warm_runner(settings: Settings, pool: str | None, model: Any) -> Iterator[WarmRunner | None]:
     """A warm runner for a pool whose runner is a process of this machine; None for other pools.
 
     Raises:
@@ -99,7 +130,7 @@ def warm_runner(settings: Settings, pool: str | None, how: JobSpec, model: Any) 
     """
     found = settings.pool(pool)
     if found.kind == "local" or (found.kind == "ray" and found.address is None):
-        with WarmRunner(settings, how, model) as warm:
+        with WarmRunner(settings, model) as warm:
             yield warm
     else:
         yield None
