@@ -31,7 +31,7 @@ _SCHEMA = pa.schema(
 )
 _ROW_GROUP = 16_384
 _SUMMARY = b"gristmill.plan"
-_AS_PLANNED = ParseOptions(explicit_schema=pa.schema([field.with_nullable(True) for field in _SCHEMA]))
+_AS_PLANNED = ParseOptions(explicit_schema=pa.schema([(field.name, field.type) for field in _SCHEMA]))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
