@@ -21,13 +21,13 @@ def job_name(how: JobSpec) -> str:
 
 
 def job_id(name: str, *, key: str, fingerprint: str) -> str:
-    """The id of the job that `key` asks for: the name and eight digits of key and fingerprint.
+    """The id of the job that `key` asks for: the name and twelve digits of key and fingerprint.
 
     Example:
         >>> job_id("nightly", key="dag/task/2026-01-01", fingerprint="00ff")
-        'nightly-de2eaf7c'
+        'nightly-696200356d13'
     """
-    digest = hashlib.blake2b(f"{key}\0{fingerprint}".encode(), digest_size=4).hexdigest()
+    digest = hashlib.blake2b(f"{key}\0{fingerprint}".encode(), digest_size=6).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}-{digest}"
 
 
