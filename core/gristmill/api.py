@@ -105,14 +105,16 @@ def run_batch(
         OutputExistsError: the output location is not empty, in `SaveMode.ERROR`.
 
     Example:
-        >>> job = run_batch(                                                  # doctest: +SKIP
-        ...     "python:shop.models:Ranker",
-        ...     input_location="s3://lake/orders/2026-01-01/",
-        ...     output_spec=OutputSpec(location="s3://lake/scores/2026-01-01", mode="overwrite"),
-        ...     job_spec=JobSpec(job_name="scores-2026-01-01", num_workers=4),
+        >>> job = run_batch(
+        ...     "echo:",
+        ...     pa.table({"x": [1, 2]}),
+        ...     compute_pool="inline",
+        ...     output_spec=OutputSpec(location="memory://scores/2026-01-01", mode="overwrite"),
+        ...     job_spec=JobSpec(job_name="scores-2026-01-01", block=True),
+        ...     settings=Settings(home="memory://home"),
         ... )
-        >>> job.wait()                                                        # doctest: +SKIP
-        <JobStatus.DONE: 'DONE'>
+        >>> job.status.value, job.message
+        ('DONE', '2 rows')
     """
     if input_location is not None and input_stage_location is not None:
         raise SpecError("give input_location or input_stage_location, not both: they are the same")
@@ -194,7 +196,8 @@ def list_jobs(limit: int = 10, *, settings: Settings | None = None) -> "Frame":
         settings: instead of those in force.
 
     Example:
-        >>> list_jobs(3).show()                                               # doctest: +SKIP
+        >>> list_jobs(3, settings=Settings(home="memory://home-without-jobs")).collect()
+        []
     """  # noqa: D205 - the columns do not fit one line
     from gristmill.inputs.frame import Frame
     from gristmill.jobs.listing import jobs_table

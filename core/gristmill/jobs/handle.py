@@ -25,9 +25,15 @@ class Job:
     """A job, wherever it runs. Reads the job's record; holds no state of its own, so any number of handles agree.
 
     Example:
-        >>> job = get_job("nightly-scores")                                  # doctest: +SKIP
-        >>> if job.wait() is not JobStatus.DONE:                             # doctest: +SKIP
-        ...     job.show_logs(50)
+        >>> job = gristmill.run_batch(
+        ...     "echo:",
+        ...     pa.table({"x": [1, 2]}),
+        ...     compute_pool="inline",
+        ...     output_spec=gristmill.OutputSpec(location="memory://job-of-an-example", mode="overwrite"),
+        ...     settings=gristmill.Settings(home="memory://home"),
+        ... )
+        >>> job.wait().value
+        'DONE'
     """
 
     def __init__(self, record: JobRecord) -> None:
