@@ -223,3 +223,20 @@ def test_an_input_inside_the_output_is_refused(bench: Bench) -> None:
     with pytest.raises(SpecError, match="holds the input"):
         bench.run(source, output_spec=OutputSpec(location=source.parent, mode="overwrite"))
     assert sorted(path.name for path in source.iterdir()) == ["rows.parquet"]
+
+
+def test_an_inline_job_leaves_no_threads_behind(tmp_path: Path, settings: gristmill.Settings) -> None:
+    import threading
+    import time
+
+    before = set(threading.enumerate())
+    bench = Bench(tmp_path, settings, "inline")
+    for number in range(3):
+        job = bench.run(bench.write(numbers(300)), echo={"column": "id"}, job={"job_name": f"j{number}"})
+        assert job.status is JobStatus.DONE, job.message
+    for _ in range(200):
+        left = [thread for thread in threading.enumerate() if thread not in before]
+        if not left:
+            break
+        time.sleep(0.05)
+    assert left == []

@@ -127,9 +127,8 @@ class _Worker:
                 self._run_batches(model, items, done)
         finally:
             items.close()
-            if not self.stopped.is_set():
-                done.put(None)
-                writer.join()
+            done.put(None)
+            writer.join()
             if self.resolver is not None:
                 self.resolver.close()
 
