@@ -113,9 +113,11 @@ class Victim:
         return int(progress.process["pid"])
 
     def worker_pids(self, job: gristmill.Job) -> list[int]:
-        """The processes that hold the model."""
-        children = psutil.Process(self.runner(job)).children(recursive=True)
-        return [child.pid for child in children if child.ppid() != self.runner(job)]
+        """The processes that hold the model: forked from the runner, or from its fork server."""
+        runner = psutil.Process(self.runner(job))
+        forked = [child for child in runner.children() if child.cmdline() == runner.cmdline()]
+        served = [child for child in runner.children(recursive=True) if child.ppid() != runner.pid]
+        return [child.pid for child in forked + served]
 
     def assert_output_is_right(self) -> None:
         rows = gristmill.read_output(self.output, settings=self.settings).to_pylist()

@@ -44,6 +44,7 @@ def cluster() -> Iterator[Cluster]:
     token = secrets.token_hex(32)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    environment["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), environment["PATH"]])
     head = subprocess.Popen(
         [
             *(Path(sys.prefix) / "bin" / "ray", "start", "--head", "--block", "--disable-usage-stats"),
