@@ -1,6 +1,5 @@
 """Whole jobs on a cluster by its address: submitted over HTTP, run there, read here."""
 
-import os
 import time
 from pathlib import Path
 
@@ -57,7 +56,7 @@ def test_a_job_on_the_cluster_is_cancelled_and_resumed(on_cluster: Settings, tmp
     calls = str(tmp_path / "calls")
     job = submit(on_cluster, tmp_path, delay=0.2, log=calls)
     deadline = time.monotonic() + 120
-    while not (os.path.isdir(calls) and os.listdir(calls)):
+    while not list(Path(calls).glob("*")):
         assert time.monotonic() < deadline, job.message
         time.sleep(0.1)
     job.cancel()
