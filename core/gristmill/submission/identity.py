@@ -12,10 +12,24 @@ from gristmill.storage.storage import Storage
 __all__ = ["job_id", "job_name", "newest_of_family"]
 
 
-def job_name(how: JobSpec) -> str:
-    """The given name, or one that is new every time."""
+_SLUG = 60
+"""At most this much of a key stands in a name; the digest tells keys apart."""
+
+
+def job_name(how: JobSpec, key: str | None = None) -> str:
+    """The given name, else one that the key gives every time, else one that is new every time.
+
+    Example:
+        >>> job_name(JobSpec(job_name_prefix="nightly"), "dag/task/2026-01-01")
+        'nightly-dag-task-2026-01-01-f580ec94'
+    """
     if how.job_name is not None:
         return how.job_name
+    if key is not None:
+        slug = re.sub(r"[^A-Za-z0-9_.]+", "-", key)[:_SLUG].strip("-_.")
+        digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+        prefix = how.job_name_prefix if how.job_name_prefix is not None or slug else "batch"
+        return "-".join(part for part in (prefix, slug, digest) if part)
     prefix = how.job_name_prefix if how.job_name_prefix is not None else "batch"
     return f"{prefix}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
 

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import shlex
 import socket
 import threading
 import time
@@ -85,7 +86,7 @@ def _submit(
     given = pool.runtime_env.get("env_vars", {})
     runtime_env = {**pool.runtime_env, "env_vars": {**settings_variables(settings, secrets=False), **given}}
     ClusterClient(address).submit(
-        f"python -m gristmill.runner {record.home} {record.id} {run.generation}",
+        shlex.join(["python", "-m", "gristmill.runner", record.home, record.id, str(run.generation)]),
         submission_id=submission_id,
         runtime_env=runtime_env,
         metadata={"gristmill_job": record.id, "name": record.request().name},

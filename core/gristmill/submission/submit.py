@@ -133,7 +133,7 @@ def submit(storage: Storage, wish: Wish, warm: WarmRunner | None) -> Job:
 def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> _Checked:
     pool_name = wish.pool or storage.settings.default_pool
     pool = storage.settings.pool(pool_name)
-    name = job_name(wish.job_spec)
+    name = job_name(wish.job_spec, wish.key)
     given = wish.output_spec
     location = storage.resolve(given.location or join(given.base_location or "", name), what="output_spec.location")
     options = EngineOptions.of(wish.engine_options)
