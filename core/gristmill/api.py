@@ -217,8 +217,8 @@ def delete_job(job: "Job | str", *, settings: Settings | None = None) -> None:
     from gristmill.submission.deletion import delete
 
     storage = _storage(settings)
-    record = _record(storage, job.id if isinstance(job, Job) else job)
-    handle = Job(record)
+    handle = job if isinstance(job, Job) else Job(_record(storage, job))
+    record = handle.record
     if not handle.status.is_terminal and record.latest() is not None:
         raise JobStateError(f"job {record.id!r} is {handle.status.value}; cancel() it and wait() before deleting it")
     delete(storage, record)

@@ -12,8 +12,8 @@ from gristmill.storage.location import join
 from tests.outputs.conftest import Somewhere
 
 
-def commit(shard: int, start: int = 0, rows: int = 4, *, last: bool = True, by: str = "a") -> Commit:
-    return Commit(shard, start, rows, f"{by}{shard}.parquet", 10, 1, "digest", last, {"prompt": 2.0})
+def commit(shard: int, start: int = 0, rows: int = 4, *, last: bool = True, by: str = "a", errors: int = 0) -> Commit:
+    return Commit(shard, start, rows, f"{by}{shard}.parquet", 10, errors, "digest", last, {"prompt": 2.0})
 
 
 def log_of(place: Somewhere, generation: int) -> CommitLog:
@@ -36,7 +36,20 @@ def test_all_generations_count_and_the_first_commit_of_a_row_wins(place: Somewhe
     files = [one.file for one in log_of(place, 3).load(progress)]
     assert files == ["early0.parquet", "early2.parquet", "late1.parquet", "late2.parquet"]
     assert progress.all_complete
-    assert (progress.rows, progress.errors) == (12, 4)
+    assert (progress.rows, progress.errors) == (12, 0)
+
+
+def test_rows_that_were_done_again_count_as_they_are_now(place: Somewhere) -> None:
+    first, second = log_of(place, 1), log_of(place, 2)
+    first.append([commit(0, by="early", errors=1), commit(1, by="early", errors=1), commit(2, by="early")])
+    second.append([commit(0, by="late"), commit(1, by="late", errors=2)])
+    progress = ShardProgress(3)
+    files = {one.file for one in log_of(place, 3).load(progress)}
+    assert files == {"late0.parquet", "late1.parquet", "early2.parquet"}
+    assert progress.errors == 2
+    clean = ShardProgress(3)
+    assert {one.shard for one in log_of(place, 3).load(clean, with_errors=False)} == {0, 2}
+    assert list(clean.pending()) == [1]
 
 
 def test_commits_come_in_the_order_of_their_rows(place: Somewhere) -> None:

@@ -142,3 +142,15 @@ def test_rows_that_failed_before_are_not_run() -> None:
     ]
     emitted, _ = run(Gate(), given)
     assert emitted[1].outputs.column("y").to_pylist() == [None, 4]
+
+
+def test_a_model_that_cancels_itself_is_that_rows_error() -> None:
+    class Cancelling(Gate):
+        async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+            if row["x"] == 1:
+                raise asyncio.CancelledError
+            return {"y": row["x"]}
+
+    emitted, _ = run(Cancelling(), items(1, 1, 3))
+    assert emitted[1].outputs.column("y").to_pylist() == [0, None, 2]
+    assert emitted[1].errors[1].type == "CancelledError"

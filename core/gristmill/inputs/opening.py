@@ -144,7 +144,7 @@ def check_unchanged(storage: Storage, part: Slice) -> None:
         raise ConflictError(
             f"the input file {part.location} changed since it was planned (it had {part.size} bytes, version "
             f"{part.version or 'unknown'}; it has {info.size} bytes, version {info.version or 'unknown'}); "
-            "start a new job over the new input"
+            "give it another name, or force_rerun=True, for a new job over the new input"
         )
 
 

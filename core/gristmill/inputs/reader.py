@@ -91,7 +91,7 @@ def _pieces(
             if inner is not window and inner.take:
                 raise ConflictError(
                     f"the input file {part.location} has {inner.take} rows less than when it was planned; "
-                    "start a new job over the new input"
+                    "give it another name, or force_rerun=True, for a new job over the new input"
                 )
 
 

@@ -49,6 +49,11 @@ class Job:
         return self._record.id
 
     @property
+    def record(self) -> JobRecord:
+        """The files behind this handle."""
+        return self._record
+
+    @property
     def request(self) -> JobRequest:
         """What the job computes."""
         if self._request is None:

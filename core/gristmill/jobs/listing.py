@@ -1,11 +1,12 @@
 """All jobs of a home, as a table."""
 
+import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
-from gristmill.errors import GristmillError
+from gristmill.errors import GristmillError, JobNotFoundError
 from gristmill.jobs.handle import Job
 from gristmill.jobs.record import JobRecord, job_ids
 from gristmill.storage.storage import Storage
@@ -41,7 +42,11 @@ def jobs_table(storage: Storage, home: str, *, limit: int) -> pa.Table:
         except GristmillError:
             continue  # deleted while we looked, or recorded by a release this one cannot read
     jobs.sort(key=lambda pair: pair[0], reverse=True)
-    return pa.Table.from_pylist([_row(job) for _, job in jobs[: None if limit < 0 else limit]], JOB_COLUMNS)
+    rows = []
+    for _, job in jobs[: None if limit < 0 else limit]:
+        with contextlib.suppress(JobNotFoundError):  # deleted while we looked
+            rows.append(_row(job))
+    return pa.Table.from_pylist(rows, JOB_COLUMNS)
 
 
 def _row(job: Job) -> dict[str, Any]:

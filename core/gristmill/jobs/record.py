@@ -13,6 +13,7 @@
 Each run writes only its own folder, so a runner that comes back from the dead cannot damage its successor's record.
 """
 
+import contextlib
 import json
 import time
 from dataclasses import asdict, dataclass, field
@@ -206,22 +207,24 @@ class JobRecord:
             ConflictError: the record was written by a release that this one cannot read.
         """
         try:
-            data = json.loads(self.storage.read_bytes(join(self.folder, "request.json")))
+            return JobRequest(**json.loads(self.storage.read_bytes(join(self.folder, "request.json"))))
         except FileNotFoundError:
             raise JobNotFoundError(
                 f"there is no job {self.id!r} in {self.home!r}; list_jobs() shows those there are"
             ) from None
-        try:
-            return JobRequest(**data)
-        except (ValueError, ValidationError) as error:
+        except (TypeError, ValueError, ValidationError) as error:
             raise ConflictError(
                 f"the record of job {self.id!r} does not read as a request of this release: {error}"
             ) from error
 
     def latest(self) -> RunRecord | None:
         """The newest run; None when the job was never started."""
-        names = sorted(self.storage.children(join(self.folder, "runs")))
-        return self.run(int(names[-1])) if names else None
+        # a folder without a claim is what somebody left who was killed while claiming
+        for name in sorted(self.storage.children(join(self.folder, "runs")), reverse=True):
+            run = self.run(int(name))
+            if self.storage.exists(join(run.folder, "claim.json")):
+                return run
+        return None
 
     def run(self, generation: int) -> RunRecord:
         """The record of one run."""
@@ -256,8 +259,13 @@ class JobRecord:
         record = cls(storage, home, id_or_name)
         if "/" not in id_or_name and record.exists():
             return record
-        named = [cls(storage, home, job_id) for job_id in job_ids(storage, home)]
-        matching = [(request.created, record) for record in named if (request := record.request()).name == id_or_name]
+        matching = []
+        for job_id in job_ids(storage, home):
+            named = cls(storage, home, job_id)
+            with contextlib.suppress(ConflictError, JobNotFoundError):  # half written, or just being deleted
+                request = named.request()
+                if request.name == id_or_name:
+                    matching.append((request.created, named))
         if not matching:
             raise JobNotFoundError(f"there is no job {id_or_name!r} in {home!r}; list_jobs() shows those there are")
         return max(matching, key=lambda pair: pair[0])[1]

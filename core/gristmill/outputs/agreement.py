@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 from gristmill.errors import SchemaError
 from gristmill.outputs.part import PartFile, PartWriter
 from gristmill.outputs.schema import storable
+from gristmill.spec.row_error import ERROR_COLUMN
 from gristmill.storage.storage import Storage
 
 __all__ = ["agree", "conform", "part_schema"]
@@ -52,11 +53,16 @@ def conform(storage: Storage, source: str, target: str, schema: pa.Schema) -> Pa
 
 
 def _batches(file: pq.ParquetFile, schema: pa.Schema) -> Iterable[pa.RecordBatch]:
-    """The rows with the columns of `schema`: nulls where a column is lacking; none is ever dropped."""
+    """The rows with the columns of `schema`: nulls where a column is lacking.
+
+    None is ever dropped, but an `_error` that is null in every row: an earlier run recorded errors, this one does not.
+    """
     extra = [name for name in file.schema_arrow.names if name not in schema.names]
-    if extra:
+    if [name for name in extra if name != ERROR_COLUMN]:
         raise SchemaError(f"it has the column {extra[0]!r}, which the output's schema {schema.names} has not")
     for batch in file.iter_batches():
+        if extra and batch.column(ERROR_COLUMN).null_count < len(batch):
+            raise SchemaError(f"it has failed rows, which an output without {ERROR_COLUMN!r} cannot have")
         if batch.schema.names == schema.names:
             yield batch
         else:

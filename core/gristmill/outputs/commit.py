@@ -95,20 +95,35 @@ class CommitLog:
             if info.location.endswith(".json"):
                 yield _decode(info.location, self._storage.read_bytes(info.location))
 
-    def load(self, progress: "ShardProgress") -> Iterator[Commit]:
-        """The commits that count, in the order in which they were appended; `progress` counts them on the way.
+    def load(self, progress: "ShardProgress", *, with_errors: bool = True) -> Iterator[Commit]:
+        """The commits that count; `progress` counts them on the way.
+
+        Those without failed rows come first, in the order in which they were appended, then the others, newest first:
+        rows that were done again count as they are now.
+
+        Args:
+            progress: which rows are covered.
+            with_errors: whether commits with failed rows count at all.
 
         Raises:
             OutputError: a segment is damaged, or speaks of a shard that the plan does not have.
         """
+        failed: list[Commit] = []
         for segment in self.segments():
             for commit in segment:
-                try:
-                    accepted = progress.accept(commit)
-                except ValueError as error:
-                    raise OutputError(f"{self._folder}: {error}; the staging folder belongs to another plan") from error
-                if accepted:
+                if commit.errors:
+                    failed.append(commit)
+                elif self._accepted(progress, commit):
                     yield commit
+        for commit in reversed(failed if with_errors else []):
+            if self._accepted(progress, commit):
+                yield commit
+
+    def _accepted(self, progress: "ShardProgress", commit: Commit) -> bool:
+        try:
+            return progress.accept(commit)
+        except ValueError as error:
+            raise OutputError(f"{self._folder}: {error}; the staging folder belongs to another plan") from error
 
     def in_order(self, shards: int) -> Iterator[Commit]:
         """The commits that count, by shard and row: what `publish` takes.

@@ -130,15 +130,19 @@ class BatchRunner:
         count = rows.num_rows
         try:
             outputs = self.model.infer(rows)
-            if outputs.num_rows != count:
-                raise ValueError(f"the model gave {outputs.num_rows} rows for {count}")  # noqa: TRY301 - handled like its own
         except Exception as error:  # noqa: BLE001 - a model may raise anything, and it is data here
             if count == 1:
                 errors[offset] = RowError.of(error, step="infer")
                 self.budget.spent += 1
                 return
         else:
-            yield outputs
+            if outputs.num_rows == count:
+                yield outputs
+            else:
+                # smaller calls might seem to fit, and would hide that results do not belong to rows
+                message = f"the model gave {outputs.num_rows} rows for {count}; it must give one for each"
+                errors |= dict.fromkeys(range(offset, offset + count), RowError("ValueError", message, "infer"))
+                self.budget.spent += count
             return
         half = count // 2
         yield from self._halve(rows.slice(0, half), offset, errors)

@@ -39,6 +39,7 @@ class _Part:
         self.file: str | None = None
         self.writer: PartWriter | None = None
         self.bytes = 0
+        self.spoiled = False
 
 
 class Sink:
@@ -124,14 +125,16 @@ class Sink:
             part = self._part = _Part(result.start)
         if part.rows == 0:
             part.outputs = outputs
-        self._write(part, result)
+        part.spoiled = part.spoiled or result.cut or (bool(result.errors) and not self._record_errors)
+        if part.spoiled:
+            self._abandon(part)
+        else:
+            self._write(part, result)
         part.rows += result.rows.num_rows
         part.bytes += result.rows.nbytes
         part.errors += len(result.errors)
         for index, error in list(result.errors.items())[: _SAMPLES - len(part.samples)]:
             part.samples.append((result.start + index, error))
-        if part.errors and not self._record_errors:
-            self._abandon(part)
 
     def _outputs_of(self, part: _Part, result: Result) -> pa.Schema | None:
         if result.outputs is not None:
@@ -139,8 +142,6 @@ class Sink:
         return self._agreement.schema if part.outputs is None else part.outputs
 
     def _write(self, part: _Part, result: Result) -> None:
-        if result.cut or (not self._record_errors and (part.errors or result.errors)):
-            return
         if part.writer is None:
             known = pa.schema([]) if part.outputs is None else part.outputs
             schema = output_schema(self._input_schema, known, record_errors=self._record_errors)
@@ -171,8 +172,9 @@ class Sink:
         size, digest = 0, ""
         try:
             if part.writer is not None:
-                size = part.writer.close().bytes
-                digest = schema_digest(part.writer.schema)
+                written = part.writer.close()
+                assert written.rows == part.rows, f"part {part.file} has {written.rows} rows instead of {part.rows}"
+                size, digest = written.bytes, schema_digest(part.writer.schema)
         except Exception as error:  # noqa: BLE001 - whatever writing raises is told, and the task given back
             self._fail(task, part, error)
             return

@@ -63,6 +63,11 @@ async def run_window(
     async def run(entry: _Pending, index: int, row: Mapping[str, Any]) -> None:
         try:
             entry.results[index] = await model.infer_row(row)
+        except asyncio.CancelledError as error:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            entry.errors[index] = RowError.of(error, step="infer")
         except Exception as error:  # noqa: BLE001 - a model may raise anything, and it is data here
             entry.errors[index] = RowError.of(error, step="infer")
         finally:

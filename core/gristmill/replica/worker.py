@@ -193,7 +193,7 @@ class _Worker:
                 if cut:
                     continue
                 announce = (lambda start, stop, of=task.id: self._announce(of, start, stop)) if task.careful else None
-                for result in runner.run(item, size=_careful_rows(task), announce=announce):
+                for result in runner.run(item, size=_careful_rows(task, self.sizer), announce=announce):
                     done.put(result)
                     cut = result.cut
                 continue
@@ -237,12 +237,12 @@ def _is_row_model(model: LoadedModel) -> TypeIs[RowModel]:
     return hasattr(model, "infer_row")
 
 
-def _careful_rows(task: Task) -> int | None:
+def _careful_rows(task: Task, sizer: BatchSizer) -> int | None:
+    """Rows of a careful call: a sixteenth of the suspects, and never more than an ordinary call."""
     if not task.careful:
         return None
-    if task.stop is None:
-        return _CAREFUL_ROWS
-    return max(1, (task.stop - task.start) // _CAREFUL_CUTS)
+    suspects = _CAREFUL_ROWS if task.stop is None else (task.stop - task.start) // _CAREFUL_CUTS
+    return max(1, min(suspects, sizer.rows))
 
 
 def _condemned(block: Block, task: Task) -> Block:

@@ -1,8 +1,9 @@
 """Running one job: from its record to `_SUCCESS`."""
 
+import contextlib
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -33,6 +34,9 @@ from gristmill.storage.storage import Storage
 
 __all__ = ["execute"]
 
+_LAST_PAUSES = (0.1, 1.0, 5.0, 10.0)
+"""Seconds between attempts to write the final state."""
+
 
 def execute(storage: Storage, record: JobRecord, run: RunRecord) -> State:
     """Run a job to its end, writing its state; does not raise for what goes wrong with the job.
@@ -57,11 +61,24 @@ def execute(storage: Storage, record: JobRecord, run: RunRecord) -> State:
     except Exception as error:  # noqa: BLE001 - the record must tell how the run ended, whatever it was
         logs.write("runner", traceback.format_exc())
         status, message = JobStatus.INTERNAL_ERROR, f"{type(error).__name__}: {error}"
-    logs.note(f"{status.value}: {message}")
-    logs.flush()
     state = State(status, message, started, time.time())
-    run.write_state(state)
+    _insist(lambda: run.write_state(state))
+    logs.note(f"{status.value}: {message}")
+    with contextlib.suppress(OSError):
+        logs.flush()
     return state
+
+
+def _insist(write: Callable[[], None]) -> None:
+    """Try for a while: how a run ended is the last thing that should be lost."""
+    for pause in _LAST_PAUSES:
+        try:
+            write()
+        except OSError:
+            time.sleep(pause)
+        else:
+            return
+    write()
 
 
 class _Execution:
@@ -79,7 +96,6 @@ class _Execution:
         self.commits = CommitLog(storage, self.request.staging, generation=run.generation)
         self.progress = ShardProgress(self.request.shards)
         self.live = Live()
-        self.metrics: dict[str, float] = {}
         self.outputs = self._known_outputs()
 
     def run(self) -> tuple[JobStatus, str]:
@@ -113,7 +129,7 @@ class _Execution:
 
     def _work(self, claim: OutputClaim, executor: Executor) -> tuple[JobStatus, str]:
         tally = Tally(self.policy, self.request.rows)
-        for commit in self.commits.load(self.progress):
+        for commit in self.commits.load(self.progress, with_errors=self._failures_stand()):
             tally.add(rows=commit.rows, errors=commit.errors, shard=commit.shard)
             for name, value in commit.metrics.items():
                 self.live.metrics[name] = self.live.metrics.get(name, 0) + value
@@ -146,6 +162,18 @@ class _Execution:
         finally:
             heartbeat.close()
 
+    def _failures_stand(self) -> bool:
+        """Whether rows that failed in earlier runs stay as they are, or are done again.
+
+        They are done again where they would fail this run from the start: somebody has mended them, or hopes so.
+        """
+        if not self.policy.records:
+            return False
+        earlier = Tally(self.policy, self.request.rows)
+        for commit in self.commits.load(ShardProgress(self.request.shards)):
+            earlier.add(rows=commit.rows, errors=commit.errors, shard=commit.shard)
+        return earlier.stop_reason() is None
+
     def _left(self) -> Iterator[tuple[Shard, int, int | None]]:
         for shard in read_plan(self.storage, join(self.request.staging, "plan.parquet")):
             for start, stop in self.progress.uncovered(shard.index):
@@ -169,7 +197,11 @@ class _Execution:
     def _agree(self, proposed: pa.Schema) -> pa.Schema:
         """Fix the output columns for this run and every later one."""
         output_schema(schema_from_text(self.request.input_schema), proposed, record_errors=self.policy.records)
-        self.storage.write_bytes(self._outputs_file, schema_to_text(proposed).encode())
+        try:
+            self.storage.write_bytes(self._outputs_file, schema_to_text(proposed).encode(), exclusive=True)
+        except FileExistsError:
+            agreed = self._known_outputs()  # another run of this job was first
+            proposed = proposed if agreed is None else agreed
         self.outputs = proposed
         return proposed
 
@@ -179,6 +211,7 @@ class _Execution:
         self.run_record.write_state(State(JobStatus.RUNNING, "publishing", self.started))
         outputs = pa.schema([]) if self.outputs is None else self.outputs
         schema = output_schema(schema_from_text(self.request.input_schema), outputs, record_errors=self.policy.records)
+        is_known = self.outputs is not None or self.live.shards == 0
         manifest = publish(
             self.storage,
             self.request.location,
@@ -187,7 +220,7 @@ class _Execution:
             shards=self.request.shards,
             staging=self.request.staging,
             mode=self.how.mode,
-            schema=schema,
+            schema=schema if is_known else None,  # else what the parts agree upon
             header=ManifestHeader(
                 job=self.record.id,
                 name=self.request.name,

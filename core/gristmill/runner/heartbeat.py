@@ -65,7 +65,7 @@ class Heartbeat:
 
     def start(self) -> None:
         """Beat once, so that the run is known to live, and go on in a thread."""
-        self._beat()
+        self._attempt(self._beat)
         self._thread.start()
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class Heartbeat:
         """Storage may hiccup: the next beat tries again, and a run that stays silent is taken over and fenced."""
         try:
             work()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - a heart that stops would have a healthy job declared dead
             self._logs.note(f"heartbeat: {type(error).__name__}: {error}")
 
     def _listen(self) -> None:

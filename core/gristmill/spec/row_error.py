@@ -33,5 +33,10 @@ class RowError:
     @classmethod
     def of(cls, error: BaseException, *, step: Step, reference: str | None = None) -> Self:
         """The row error for an exception."""
-        message = str(error) or repr(error)
-        return cls(type(error).__name__, message[:_LIMIT], step, reference)
+        message = (str(error) or repr(error))[:_LIMIT]
+        return cls(type(error).__name__, _writable(message), step, None if reference is None else _writable(reference))
+
+
+def _writable(text: str) -> str:
+    """The text as UTF-8 can hold it: names of files may have bytes that are no text."""
+    return text.encode("utf-8", "replace").decode()

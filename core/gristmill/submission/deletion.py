@@ -1,5 +1,8 @@
 """Deleting a job: its record, and its work in progress at the output location."""
 
+import contextlib
+
+from gristmill.errors import ConflictError
 from gristmill.jobs.record import JobRecord
 from gristmill.storage.storage import Storage
 
@@ -8,8 +11,8 @@ __all__ = ["delete"]
 
 def delete(storage: Storage, record: JobRecord) -> None:
     """Remove the staging folder first, then the record, so that an interruption can be repeated."""
-    request = record.request()
-    storage.delete_tree(request.staging)
+    with contextlib.suppress(ConflictError):  # a record that does not read tells of no staging folder
+        storage.delete_tree(record.request().staging)
     run = record.latest()
     claim = None if run is None else run.claim()
     if claim is not None and claim.address is not None and claim.submission_id is not None:

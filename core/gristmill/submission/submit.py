@@ -11,7 +11,7 @@ import pyarrow as pa
 from gristmill.engines.protocol import Engine, ModelInfo
 from gristmill.engines.python import describe_object
 from gristmill.engines.registry import engine_for
-from gristmill.errors import ConflictError, OutputError, SpecError
+from gristmill.errors import ConflictError, ModelError, OutputError, SpecError
 from gristmill.inputs.files import FilesSource, open_files
 from gristmill.inputs.listing import FileListing
 from gristmill.inputs.query import QuerySource
@@ -118,6 +118,8 @@ def submit(storage: Storage, wish: Wish, warm: WarmRunner | None) -> Job:
         status = None if existing is None else verdict_of(run).status
         stands = existing is not None and _output_stands(storage, existing, checked.location)
         step = next_step(status, force_rerun=wish.force_rerun, output_stands=stands)
+        if existing is not None and run is None:
+            step = "resume"  # recorded, and then its client was killed
         if step in ("attach", "return") and existing is not None:
             return Job(existing)
         if step == "resume" and existing is not None:
@@ -171,8 +173,15 @@ def _describe(
     engine: Engine, model: str, options: dict[str, Any], storage: Storage, warm: WarmRunner | None
 ) -> ModelInfo:
     """What is known of the model; asked of the warm runner, where there is one, since it needs the libraries anyway."""
-    info = None if warm is None else warm.describe(engine.name, model, options)
-    return engine.describe(model, options, storage) if info is None else info
+    if warm is not None:
+        return warm.describe(engine.name, model, options)
+    try:
+        return engine.describe(model, options, storage)
+    except SystemExit as error:
+        raise ModelError(
+            f"model {model!r}: looking at it would have ended this process (exit code {error.code}); "
+            "importing or loading a model must not exit"
+        ) from error
 
 
 def _listed(rows: Any) -> tuple[str, ...]:
