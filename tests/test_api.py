@@ -16,6 +16,7 @@ import gristmill
 from gristmill import InputSpec, JobSpec, JobStatus, OutputSpec, Settings
 from gristmill.errors import (
     EmptyInputError,
+    GristmillError,
     JobNotFoundError,
     JobStateError,
     LocationError,
@@ -450,6 +451,6 @@ def test_a_runner_that_cannot_start_is_told_at_once(
     (broken / "pyarrow.py").write_text("raise SystemExit(3)")
     monkeypatch.setenv("PYTHONSTARTUP", "")
     monkeypatch.syspath_prepend(broken)
-    job = run(tmp_path / "out", X=pa.table({"id": [1]}), compute_pool="local", job_spec=JobSpec())
-    assert job.wait(30) is JobStatus.INTERNAL_ERROR
-    assert "the runner is gone" in job.message
+    with pytest.raises(GristmillError, match=r"runner's process could not start \(exit code 3\)"):
+        run(tmp_path / "out", X=pa.table({"id": [1]}), compute_pool="local", job_spec=JobSpec())
+    assert not (tmp_path / "out").exists()

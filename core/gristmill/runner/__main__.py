@@ -13,7 +13,7 @@ import pickle
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 if TYPE_CHECKING:
     from gristmill.engines.protocol import ModelInfo
@@ -53,8 +53,13 @@ def _serve() -> tuple[str, str, int, str | None] | None:
                 return None
             if len(word) != len(("engine", "model", "options")):
                 return cast("tuple[str, str, int, str | None]", word)
-            pickle.dump(_describe(*word), answers)
-            answers.flush()
+            _answer("looking", answers)  # if this process ends now, the model ended it
+            _answer(_describe(*word), answers)
+
+
+def _answer(value: Any, answers: BinaryIO) -> None:
+    pickle.dump(value, answers)
+    answers.flush()
 
 
 def _describe(engine: str, model: str, options: dict[str, Any]) -> "ModelInfo | GristmillError":
@@ -69,6 +74,8 @@ def _describe(engine: str, model: str, options: dict[str, Any]) -> "ModelInfo | 
         return error
     except Exception as error:  # noqa: BLE001 - looking at a model may run its code
         return ModelError(f"model {model!r}: {type(error).__name__}: {error}")
+    except SystemExit as error:
+        return ModelError(f"model {model!r}: looking at it ended the process (exit code {error.code})")
 
 
 def _run(home: str, job_id: str, generation: int) -> int:

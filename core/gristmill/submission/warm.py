@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from gristmill.errors import GristmillError, ModelError
 from gristmill.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ __all__ = ["WarmRunner", "likely_modules", "settings_variables", "warm_runner"]
 
 _HEAD = 64 * 1024
 _MODULES = re.compile(rb"(?:sklearn|xgboost|lightgbm|catboost)(?:\.[a-z_]\w*)*")
+_LAST_BREATH = 10.0
+"""Seconds for a process that has closed its answers to end."""
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -73,25 +77,35 @@ class WarmRunner:
         """The process's id."""
         return self._pid
 
-    def describe(self, engine: str, model: str, options: Mapping[str, Any]) -> "ModelInfo | None":
+    def describe(self, engine: str, model: str, options: Mapping[str, Any]) -> "ModelInfo":
         """What an engine knows of a model, found out there: its libraries are imported once, and not by the client.
 
-        Returns:
-            None when the process has ended.
-
         Raises:
-            GristmillError: as the engine's own `describe`.
+            ModelError: looking at the model ended the process; the client does not look at it itself then.
+            GristmillError: as the engine's own `describe`, or the process could not start.
         """
         process = self._process
         assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
+        is_looking = False
         try:
             pickle.dump((engine, model, dict(options)), process.stdin)
             process.stdin.flush()
+            is_looking = pickle.load(process.stdout) == "looking"
             answer = pickle.load(process.stdout)
         except (BrokenPipeError, EOFError, pickle.UnpicklingError):
-            return None
+            how = _ending(process)
+            if is_looking:
+                raise ModelError(
+                    f"model {model!r}: looking at it ended the process ({how}); "
+                    "importing or loading a model must not exit: put what does behind "
+                    "`if __name__ == '__main__':`, or load it alone to see what fails"
+                ) from None
+            raise GristmillError(
+                f"the runner's process could not start ({how}); "
+                f"see what fails with: {sys.executable} -c 'import gristmill.runner.execute'"
+            ) from None
         if isinstance(answer, Exception):
             raise answer
         info: ModelInfo = answer
@@ -119,6 +133,20 @@ class WarmRunner:
             process.stdin.close()
         process.stdout.close()
         _left.append(process)
+
+
+def _ending(process: "subprocess.Popen[bytes]") -> str:
+    """How a process that says nothing more has ended."""
+    try:
+        code = process.wait(_LAST_BREATH)
+    except subprocess.TimeoutExpired:
+        return "it stopped answering"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
 
 
 @contextlib.contextmanager
@@ -153,7 +181,7 @@ def likely_modules(model: Any) -> list[str]:
 
 def settings_variables(settings: Settings, *, secrets: bool) -> dict[str, str]:
     """The settings as the environment variables that give them back."""
-    hidden: Any = None if secrets else {"storage_options": True, "pools": {"__all__": {"runtime_env"}}}
+    hidden: Any = None if secrets else {"storage_options": True, "pools": {"__all__": {"runtime_env", "init"}}}
     values = settings.model_dump(mode="json", exclude=hidden)
     return {
         f"GRISTMILL_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
