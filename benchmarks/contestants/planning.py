@@ -97,8 +97,10 @@ def coordinate(shards: int, folder: str) -> Report:
         (shard, first, last) for shard in read_plan(storage, where) for first, last in progress.uncovered(shard.index)
     )
     tally = Tally(ErrorPolicy(OnError.FAIL), shards * ROWS)
-    coordinator = Coordinator(StubReplicas(), TaskQueue(left), tally, hooks, live=Live())
-    problem = coordinator.run(None, workers=WORKERS)  # type: ignore[arg-type] - stubs need no specification
+    executor = StubReplicas()
+    coordinator = Coordinator(executor, TaskQueue(left), tally, hooks, live=Live())
+    executor.start(None, workers=WORKERS)  # type: ignore[arg-type] - stubs need no specification
+    problem = coordinator.run(workers=WORKERS)
     if problem is not None or tally.rows != shards * ROWS:
         raise SystemExit(f"{tally.rows:,} rows: {problem}")
     return Report(shards, time.monotonic() - start)

@@ -3,8 +3,11 @@
 A child and not the runner itself runs the model, because a row that kills its process must not take the runner along.
 The first workers are forked from the runner itself, which has done their imports, while it has no other threads yet;
 those that replace dead ones come from a fork server, because a process with threads cannot be forked safely.
+
+Each worker leads a session of its own, so that the processes its model starts can be ended with it.
 """
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -13,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -27,6 +31,37 @@ __all__ = ["LocalExecutor"]
 _PR_SET_PDEATHSIG = 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A worker process, and what tells of it.
+
+    Attributes:
+        process: the process.
+        connection: our end of its pipe.
+        death: a descriptor that is ready once the process has ended, whatever became of those that it started.
+        is_ours: whether it was forked from this process, and not from the fork server.
+    """
+
+    process: BaseProcess
+    connection: Connection
+    death: int
+    is_ours: bool
+
+    def kill(self) -> None:
+        """End it and what it has started."""
+        pid = self.process.pid
+        assert pid
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it leads no group yet, or none is left
+            os.killpg(pid, signal.SIGKILL)
+        self.process.kill()
+
+    def forget(self) -> None:
+        """Free what we hold of it."""
+        self.connection.close()
+        if self.is_ours:
+            os.close(self.death)
+
+
 class LocalExecutor:
     """Implements `gristmill.executors.protocol.Executor` with child processes.
 
@@ -37,7 +72,7 @@ class LocalExecutor:
     def __init__(self, *, preload: Sequence[str] = ()) -> None:
         self._server = multiprocessing.get_context("forkserver")
         self._server.set_forkserver_preload(["gristmill.replica.worker", *preload])
-        self._workers: dict[int, tuple[BaseProcess, Connection]] = {}
+        self._workers: dict[int, _Child] = {}
         self._spec: WorkerSpec | None = None
 
     def start(self, spec: WorkerSpec, *, workers: int) -> None:
@@ -53,65 +88,80 @@ class LocalExecutor:
         self._start(worker, self._server)
 
     def _start(self, worker: int, context: BaseContext) -> None:
+        is_ours = context is not self._server
         ours, theirs = multiprocessing.Pipe()
         # a forked child would keep its siblings' connections, and its own other end, open
-        foreign = [connection for _, connection in self._workers.values()] if context is not self._server else []
-        foreign += [ours] if context is not self._server else []
-        process = context.Process(  # type: ignore[attr-defined]
+        foreign = [child.connection for child in self._workers.values()] + [ours] if is_ours else []
+        process: BaseProcess = context.Process(  # type: ignore[attr-defined]
             target=_main, args=(self._spec, theirs, foreign), name=f"worker-{worker}", daemon=True
         )
         process.start()
         theirs.close()
-        self._workers[worker] = (process, ours)
+        # the sentinel of a forked process is a pipe, which its own children keep open; the fork server writes into its
+        death = os.pidfd_open(process.pid or 0) if is_ours else process.sentinel
+        self._workers[worker] = _Child(process, ours, death, is_ours)
 
     def send(self, worker: int, command: Command) -> None:
         """Write a command to a process's pipe."""
+        child = self._workers.get(worker)
+        if child is None:
+            return  # its death has been told
         try:
-            self._workers[worker][1].send(command)
+            child.connection.send(command)
         except (BrokenPipeError, ConnectionResetError):
             return  # its death is told by poll
 
     def poll(self, timeout: float) -> Sequence[tuple[int, Event]]:
-        """All events in the pipes; a closed pipe is a death."""
-        owners = {connection: worker for worker, (_, connection) in self._workers.items() if not connection.closed}
-        if not owners:
+        """All events in the pipes; a closed pipe is a death, and so is the end of the process."""
+        if not self._workers:
             time.sleep(timeout)
             return []
+        connections = [child.connection for child in self._workers.values()]
+        ready = set(wait([*connections, *(child.death for child in self._workers.values())], timeout))
         found: list[tuple[int, Event]] = []
-        for ready in wait(list(owners), timeout):
-            assert isinstance(ready, Connection)
-            worker = owners[ready]
+        for worker, child in list(self._workers.items()):
+            has_ended = child.death in ready
+            if has_ended:
+                child.kill()  # what it has started, which may hold its pipe open
+            if not has_ended and child.connection not in ready:
+                continue
             try:
-                while ready.poll():
-                    found.append((worker, ready.recv()))
+                while child.connection.poll():
+                    found.append((worker, child.connection.recv()))
             except (EOFError, ConnectionResetError):
-                ready.close()
-                found.append((worker, Died(self._reason(worker))))
+                has_ended = True
+            if has_ended:
+                found.append((worker, Died(_reason(child))))
+                child.forget()
+                del self._workers[worker]
         return found
-
-    def _reason(self, worker: int) -> str:
-        process = self._workers[worker][0]
-        process.join(5)
-        code = process.exitcode
-        if code is None:
-            process.kill()
-            return "its process closed the connection"
-        if code < 0:
-            return f"its process was killed by {signal.Signals(-code).name}"
-        return f"its process ended with exit code {code}"
 
     def close(self) -> None:
         """Kill the processes and collect them."""
-        for process, connection in self._workers.values():
-            process.kill()
-            connection.close()
-        for process, _ in self._workers.values():
-            process.join(10)
+        for child in self._workers.values():
+            child.kill()
+        for child in self._workers.values():
+            wait([child.death], 10)
+            _ = child.process.exitcode  # collects it
+            child.forget()
+        self._workers = {}
 
     @property
     def dashboard(self) -> str | None:
         """There is none."""
         return None
+
+
+def _reason(child: _Child) -> str:
+    """How a process has ended; one that has only closed its pipe is ended now."""
+    is_late = not wait([child.death], 5)
+    child.kill()
+    code = child.process.exitcode
+    if is_late or code is None:
+        return "its process closed the connection"
+    if code < 0:
+        return f"its process was killed by {signal.Signals(-code).name}"
+    return f"its process ended with exit code {code}"
 
 
 def _can_be_forked() -> bool:
@@ -128,9 +178,13 @@ def _can_be_forked() -> bool:
 
 
 class _Channel:
+    """The worker's end of its pipe. Processes that the model forks close theirs: it would hide the worker's death."""
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
+        self._pid = os.getpid()
+        os.register_at_fork(after_in_child=connection.close)
 
     def receive(self) -> Command:
         try:
@@ -140,6 +194,8 @@ class _Channel:
         return command
 
     def send(self, event: Event, *, sure: bool = False) -> None:  # noqa: ARG002 - what is in the pipe outlives its writer
+        if os.getpid() != self._pid:
+            return  # a child of the model's: it is not the worker, and the lock is not shared with it
         with self._lock:
             self._connection.send(event)
 
@@ -148,6 +204,9 @@ def _main(spec: WorkerSpec, connection: Connection, foreign: Sequence[Connection
     """A worker process."""
     for other in foreign:
         other.close()
+    os.setsid()
+    # for its parent, which ends it at its exit; models may have children, such as the workers of a data loader
+    multiprocessing.current_process().daemon = False
     if sys.platform == "linux":
         # the parent is the runner, or the fork server, which ends as soon as the runner does, even by SIGKILL
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

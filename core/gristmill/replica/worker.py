@@ -42,7 +42,7 @@ _ROW_BLOCK = 256
 _CAREFUL_CUTS = 16
 _CAREFUL_ROWS = 1_024
 _BLOCK_BYTES = 32 * 1024**2
-_CONTENT_BYTES = 8 * 1024**2
+_CONTENT_BYTES = 4 * 1024**2
 _MOST_CONTENT_BYTES = 256 * 1024**2
 """Content of a batch, where the user left its size open and where not. Less stays nearer to the processor."""
 
@@ -107,8 +107,8 @@ class _Worker:
         intake: Iterator[Item] = self._intake(_ROW_BLOCK if _is_row_model(model) else self.sizer.read_rows)
         if self.resolver is not None:
             intake = self.resolver.resolve(intake)
-        items = Prefetch(intake, depth=3 if self.resolver is None else 1, name="intake")
-        done: queue.Queue[TaskStart | Result | TaskEnd | None] = queue.Queue(4)
+        items = Prefetch(intake, depth=2 if self.resolver is None else 1, name="intake")
+        done: queue.Queue[TaskStart | Result | TaskEnd | None] = queue.Queue(2)
         sink = Sink(
             self.storage,
             parts=self.spec.parts,

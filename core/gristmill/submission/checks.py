@@ -1,11 +1,20 @@
 """What is refused before anything is written: every check of a request that needs more than the request itself."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from gristmill.engines.protocol import ModelInfo
 from gristmill.errors import LocationError, ModelError, OutputExistsError, SchemaError, SpecError
+from gristmill.inputs.files import FilesSource
+from gristmill.inputs.glob import has_magic
+from gristmill.inputs.listing import FileListing
+from gristmill.inputs.source import Source
+from gristmill.models.objects import ModelObject
 from gristmill.models.signature import Signature
 from gristmill.outputs.layout import PRIVATE, SENTINEL
 from gristmill.outputs.schema import output_schema
@@ -13,8 +22,8 @@ from gristmill.settings import PoolSettings
 from gristmill.spec.enums import OnError, SaveMode
 from gristmill.spec.input import ColumnHandling, InputSpec
 from gristmill.spec.job import JobSpec
-from gristmill.storage.location import is_under, join, scheme_of
-from gristmill.storage.storage import Storage
+from gristmill.storage.location import is_local, is_under, join, scheme_of
+from gristmill.storage.storage import FileInfo, Storage
 
 __all__ = [
     "check_columns",
@@ -23,9 +32,14 @@ __all__ = [
     "check_output_is_free",
     "check_overlap",
     "check_partitions",
+    "check_place",
     "check_pool",
     "choose_function",
 ]
+
+_HIDDEN = ("_", ".")
+_MOST_WORKERS = 1_024
+"""On one machine; more is a slip of the pen, and would take the machine down."""
 
 
 def choose_function(info: ModelInfo, name: str | None, *, model: str) -> tuple[str, Signature]:
@@ -106,18 +120,123 @@ def check_output_columns(schema: pa.Schema, signature: Signature, *, on_error: O
     output_schema(schema, pa.schema([]) if outputs is None else outputs, record_errors=on_error is OnError.RECORD)
 
 
-def check_overlap(sources: list[str], location: str) -> None:
-    """Refuse an input that stands inside the output location: publishing would replace it.
+def check_overlap(location: str, *, source: Source, rows: Any, home: str, model: str | ModelObject) -> None:
+    """Refuse an output location that holds what the job needs, or that the next run would read as its input.
+
+    Paths of this machine are compared as the files they lead to, through all links.
+
+    Args:
+        location: the output location.
+        source: the input; its files, for files.
+        rows: the input as the user gave it, for a file listing.
+        home: where jobs are recorded.
+        model: its reference.
 
     Raises:
         SpecError: it does.
     """
-    for source in sources:
-        if is_under(source, location):
-            raise SpecError(
-                f"output_spec.location {location!r} holds the input {source!r}, which publishing would replace; "
-                "choose another location"
-            )
+    real = _resolver()
+    output = real(location)
+    needed = {"the settings' home": home}
+    if isinstance(rows, FileListing):
+        needed["the listed files at"] = rows.normal
+    if isinstance(source, FilesSource) and not has_magic(source.location):
+        needed["the input"] = source.location
+    scheme, _, target = model.partition(":") if isinstance(model, str) else ("", "", "")
+    if scheme in ("pickle", "hf") and (is_local(target) or "://" in target):
+        needed["the model"] = target
+    for what, path in needed.items():
+        if is_under(real(path), output):
+            raise _holds(location, what, path)
+    if not isinstance(source, FilesSource):
+        return
+    for path in _leading_into(output, source.files, real):
+        raise _holds(location, "the input", path)
+    if _would_be_read(source.location, output, real):
+        raise SpecError(
+            f"output_spec.location {location!r} stands inside the input {source.location!r}, "
+            "so that the next run would read this one's output as its input; choose a location outside, "
+            "or name the input's files with a glob that leaves it out"
+        )
+
+
+def _holds(location: str, what: str, path: str) -> SpecError:
+    return SpecError(
+        f"output_spec.location {location!r} holds {what} {path!r}, which publishing would replace; "
+        "choose another location"
+    )
+
+
+def _resolver() -> Callable[[str], str]:
+    """Where locations lead through all links; each folder is asked once, whatever number of locations is below it."""
+    known = {"/": "/"}
+
+    def real(location: str) -> str:
+        if not is_local(location):
+            return location
+        if location not in known:
+            folder, _, name = location.rpartition("/")
+            straight = join(real(folder or "/"), name)
+            known[location] = os.path.realpath(straight) if os.path.islink(straight) else straight  # noqa: PTH114 - text, and many
+        return known[location]
+
+    return real
+
+
+def _leading_into(output: str, files: Iterable[FileInfo], real: Callable[[str], str]) -> Iterator[str]:
+    """The files that stand inside the output, by themselves or through a link."""
+    inside: dict[str, bool] = {}
+    for file in files:
+        folder = file.location.rpartition("/")[0]
+        if folder not in inside:
+            inside[folder] = is_under(real(folder or "/"), output)
+        if inside[folder] or (
+            is_local(file.location) and os.path.islink(file.location) and is_under(real(file.location), output)  # noqa: PTH114 - text, and many
+        ):
+            yield file.location
+
+
+def _would_be_read(given: str, output: str, real: Callable[[str], str]) -> bool:
+    """Whether what stands in the output would be among the files of an input location, or among its matches."""
+    parts = given.split("/")
+    fixed = next((at for at, part in enumerate(parts) if has_magic(part)), len(parts))
+    root = real("/".join(parts[:fixed]) or "/").rstrip("/")
+    if not output.startswith(root + "/"):
+        return False
+    return _reaches(parts[fixed:], [*output[len(root) + 1 :].split("/"), "part-00000.parquet"])
+
+
+def _reaches(segments: list[str], names: list[str]) -> bool:
+    """Whether a glob's segments match a path, or a folder that it stands in; hidden names only where spelled out."""
+    if not segments:
+        return not any(name.startswith(_HIDDEN) for name in names)
+    if not names:
+        return segments == ["**"]
+    first, name = segments[0], names[0]
+    is_shown = not name.startswith(_HIDDEN)
+    if first == "**":
+        return _reaches(segments[1:], names) or (is_shown and _reaches(segments, names[1:]))
+    return (is_shown or first.startswith(_HIDDEN)) and fnmatchcase(name, first) and _reaches(segments[1:], names[1:])
+
+
+def check_place(location: str, *, what: str) -> None:
+    """Refuse a folder of this machine that could not be written; other storage tells when it is used.
+
+    Raises:
+        LocationError: it is the root, or it or a folder above it is a file or may not be written.
+    """
+    if not is_local(location):
+        return
+    if os.path.realpath(location) == "/":
+        raise LocationError(f"{what} {location!r} is the root of the file system; give a folder of its own")
+    place = Path(location)
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        which = "" if place == Path(location) else f": {str(place)!r}"
+        raise LocationError(f"{what} {location!r}{which} is a file; give a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise LocationError(f"{what} {location!r}: {str(place)!r} may not be written; give another location")
 
 
 def check_output_is_free(storage: Storage, location: str, mode: SaveMode) -> None:
@@ -149,15 +268,21 @@ def check_pool(pool: PoolSettings, how: JobSpec, info: ModelInfo, *, name: str, 
     """Refuse what the pool or the model cannot do.
 
     Raises:
-        SpecError: GPUs for a model that uses none, several workers for GPUs that nobody would share out, or memory
+        SpecError: more workers than a machine can have, GPUs for a model that uses none, several workers for GPUs that nobody would share out, or memory
             locations outside this process.
     """
+    workers = how.replicas * how.num_workers
+    if pool.kind != "ray" and workers > _MOST_WORKERS:
+        raise SpecError(
+            f"job_spec.replicas={how.replicas} with num_workers={how.num_workers}: the pool {name!r} is one machine, "
+            f"which runs at most {_MOST_WORKERS:,} workers; ask for fewer"
+        )
     gpus = how.gpu_requests or 0
     if gpus and not info.uses_gpu:
         raise SpecError(f"job_spec.gpu_requests={gpus:g}: this model does not use a GPU; leave it out")
-    if gpus and pool.kind != "ray" and how.replicas * how.num_workers > 1:
+    if gpus and pool.kind != "ray" and workers > 1:
         raise SpecError(
-            f"job_spec.gpu_requests={gpus:g} with {how.replicas * how.num_workers} workers: "
+            f"job_spec.gpu_requests={gpus:g} with {workers} workers: "
             f"the pool {name!r} does not share "
             'GPUs out among workers; use a pool of kind "ray"'
         )

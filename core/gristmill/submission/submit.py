@@ -138,6 +138,8 @@ def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> 
     name = job_name(wish.job_spec, wish.key)
     given = wish.output_spec
     location = storage.resolve(given.location or join(given.base_location or "", name), what="output_spec.location")
+    checks.check_place(home, what="settings.home")
+    checks.check_place(location, what="output_spec.location")
     options = EngineOptions.of(wish.engine_options)
     model = normalize_model(wish.model, storage)
     pickled = None
@@ -157,7 +159,7 @@ def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> 
         checks.check_file_columns(handling, schema)
     checks.check_output_columns(schema, signature, on_error=wish.job_spec.on_error)
     inputs = [source.location] if isinstance(source, FilesSource) else []
-    checks.check_overlap(inputs, location)
+    checks.check_overlap(location, source=source, rows=wish.rows, home=home, model=model)
     checks.check_pool(pool, wish.job_spec, info, name=pool_name, locations=[home, location, *inputs])
     allowed = tuple(
         storage.resolve(text, what="input_spec.allowed_locations") for text in wish.input_spec.allowed_locations
