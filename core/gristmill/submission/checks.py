@@ -268,8 +268,8 @@ def check_pool(pool: PoolSettings, how: JobSpec, info: ModelInfo, *, name: str, 
     """Refuse what the pool or the model cannot do.
 
     Raises:
-        SpecError: more workers than a machine can have, GPUs for a model that uses none, several workers for GPUs that nobody would share out, or memory
-            locations outside this process.
+        SpecError: more workers than a machine can have, GPUs for a model that uses none, several workers for GPUs that
+            nobody would share out, or memory locations outside this process.
     """
     workers = how.replicas * how.num_workers
     if pool.kind != "ray" and workers > _MOST_WORKERS:
