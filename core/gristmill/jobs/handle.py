@@ -1,10 +1,12 @@
 """`Job`: the handle that `run_batch` and `get_job` return."""
 
+import contextlib
 import sys
 import time
 from typing import Any, Never
 
-from gristmill.errors import JobNotFoundError, JobStateError
+from gristmill.errors import JobNotFoundError, JobStateError, PlacementError, SpecError
+from gristmill.jobs.cluster import ClusterClient
 from gristmill.jobs.judgement import verdict_of
 from gristmill.jobs.logs import instances, read_log
 from gristmill.jobs.record import JobRecord, Progress, RunRecord, State
@@ -104,6 +106,8 @@ class Job:
 
     def _run(self) -> RunRecord:
         run = self._record.latest()
+        if run is None and not self._record.exists():
+            raise JobNotFoundError(f"job {self.id!r} was deleted; run_batch() runs the request as a new job")
         if run is None:
             raise JobStateError(f"job {self.id!r} was recorded but never started; run it again")
         return run
@@ -160,12 +164,23 @@ class Job:
             instance_id: a worker's number, or an instance's name; None for the runner and all workers.
             as_list: lines instead of one text.
             verbose: begin each line with its instance.
+
+        Raises:
+            SpecError: the run has no such instance.
+            JobNotFoundError: the job was deleted.
         """
         run = self._run()
         names = instances(self._record.storage, run.logs)
         if instance_id is not None:
             wanted = f"worker-{instance_id}" if isinstance(instance_id, int) or instance_id.isdigit() else instance_id
-            names = [name for name in names if name == wanted]
+            how = run.claim().how.job_spec
+            silent = {"runner", *(f"worker-{number}" for number in range(how.replicas * how.num_workers))}
+            if wanted not in names and wanted not in silent:
+                raise SpecError(
+                    f"instance_id {instance_id!r}: job {self.id!r} has no such instance; those that have logged are"
+                    f" {', '.join(names) or 'none yet'}"
+                )
+            names = [wanted] if wanted in names else []
         lines: list[str] = []
         for name in names:
             text = read_log(self._record.storage, run.logs, name)
@@ -179,7 +194,11 @@ class Job:
         sys.stdout.write(f"{self.get_logs(limit, instance_id, verbose=verbose)}\n")
 
     def cancel(self) -> None:
-        """Ask the job to stop; its replicas are gone within 30 seconds. A job that has ended stays as it is."""
+        """Ask the job to stop; its replicas are gone within 30 seconds. A job that has ended stays as it is.
+
+        Raises:
+            JobNotFoundError: the job was deleted.
+        """
         run = self._run()
         if self.status.is_terminal:
             verdict = self._verdict()
@@ -187,6 +206,11 @@ class Job:
                 run.ask_to_cancel()  # its runner is gone: the record now says that nobody wants it back
             return
         run.ask_to_cancel()
+        claim = run.claim()
+        if claim.address is not None and claim.submission_id is not None and run.progress() is None:
+            # it may wait for nodes, and nobody hears; one that is not there yet, or out of reach, hears as it starts
+            with contextlib.suppress(JobNotFoundError, PlacementError):
+                ClusterClient(claim.address).stop(claim.submission_id)
 
     def manifest(self) -> Manifest:
         """The manifest of the job's output.
