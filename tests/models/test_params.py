@@ -119,3 +119,42 @@ def test_any_request_is_either_complete_and_stable_or_refused(given: dict[str, A
     else:
         assert list(chosen) == list(DEFAULTS)
         assert check_params(chosen, SIGNATURE) == chosen
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"temperature": float("inf")}, "params.temperature"),
+        ({"temperature": float("nan")}, "params.temperature"),
+        ({"temperature": np.float64("-inf")}, "params.temperature"),
+        ({"box": [0.0, float("inf")]}, r"params.box\[1\]"),
+        ({"style": {"font": {"size": float("nan")}}}, "params.style.font.size"),
+        ({"range": {"low": float("-inf")}}, "params.range.low"),
+    ],
+)
+def test_a_number_that_no_record_holds_is_refused(given: Any, named: str) -> None:
+    with pytest.raises(SpecError, match=f"input_spec.{named}: must be a finite number"):
+        check_params(given, SIGNATURE)
+
+
+def test_a_default_that_no_record_holds_must_be_replaced() -> None:
+    signature = Signature(params=(Param("limit", pa.float64(), float("inf")),))
+    with pytest.raises(SpecError, match=r"params\.limit \(its default\): must be a finite number"):
+        check_params(None, signature)
+    assert check_params({"limit": 5}, signature) == {"limit": 5.0}
+
+
+@pytest.mark.parametrize("digits", [400, 5_000])
+@pytest.mark.parametrize("name", ["temperature", "top_k", "range"])
+def test_an_int_that_no_number_holds_is_refused(name: str, digits: int) -> None:
+    value: Any = 10**digits
+    with pytest.raises(SpecError, match=f"params.{name}"):
+        check_params({name: {"low": value} if name == "range" else value}, SIGNATURE)
+
+
+@pytest.mark.parametrize("given", [{"api_key": "hunter2"}, {"style": {"Password": "hunter2"}}, {"hf_token": "hunter2"}])
+def test_a_secret_is_refused_and_not_repeated(given: Any) -> None:
+    names = (*SIGNATURE.params, Param("api_key", pa.string(), ""), Param("hf_token", pa.string(), ""))
+    with pytest.raises(SpecError, match="a secret must not stand in a request") as caught:
+        check_params(given, Signature(params=names))
+    assert "hunter2" not in str(caught.value)

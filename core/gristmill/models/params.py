@@ -1,6 +1,7 @@
 """The values of a job's params, checked against the signature of the function."""
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,8 +9,12 @@ import pyarrow as pa
 
 from gristmill.errors import SpecError
 from gristmill.models.signature import Param, Signature
+from gristmill.spec.engine import refuse_secrets
 
 __all__ = ["check_params", "check_value"]
+
+_MOST_BITS = 1_024
+"""No type holds an integer of more; Python does not even write down those of some thousand digits."""
 
 
 def check_params(given: Mapping[str, Any] | None, signature: Signature) -> dict[str, Any]:
@@ -23,13 +28,15 @@ def check_params(given: Mapping[str, Any] | None, signature: Signature) -> dict[
         signature: the function's signature.
 
     Raises:
-        SpecError: the function takes no params, does not know a name, or is given a name twice, a wrong type or shape.
+        SpecError: the function takes no params, does not know a name, or is given a name twice, a wrong type or shape,
+            a secret, or a number that a job's record cannot hold.
 
     Example:
         >>> signature = Signature(params=(Param("threshold", pa.float64(), 0.5),))
         >>> check_params({"THRESHOLD": 1}, signature)
         {'threshold': 1.0}
     """
+    refuse_secrets(given or {}, "input_spec.params")
     if given and not signature.params:
         raise SpecError(
             f"input_spec.params: the function takes no params (given: {', '.join(sorted(map(str, given)))})"
@@ -46,6 +53,7 @@ def check_params(given: Mapping[str, Any] | None, signature: Signature) -> dict[
     for param in signature.params:
         if param.name not in chosen:
             values[param.name] = copy.deepcopy(param.default)
+            _check_finite(param.default, what=f"input_spec.params.{param.name} (its default)")
             continue
         written, value = chosen[param.name]
         merged = _merge(param.default, value)
@@ -53,7 +61,19 @@ def check_params(given: Mapping[str, Any] | None, signature: Signature) -> dict[
             values[param.name] = None
         else:
             values[param.name] = check_value(merged, param.type, what=f"input_spec.params.{written}")
+            _check_finite(values[param.name], what=f"input_spec.params.{written}")
     return values
+
+
+def _check_finite(value: Any, *, what: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SpecError(f"{what}: must be a finite number, which a job's record can hold (given: {value!r})")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_finite(item, what=f"{what}.{key}")
+    elif isinstance(value, list | tuple):
+        for place, item in enumerate(value):
+            _check_finite(item, what=f"{what}[{place}]")
 
 
 def _find(written: str, params: tuple[Param, ...]) -> Param:
@@ -82,6 +102,8 @@ def check_value(value: Any, wanted: pa.DataType, *, what: str) -> Any:
     """
     if hasattr(value, "tolist"):  # a numpy scalar or array
         value = value.tolist()
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise _too_large(value, wanted, what=what)
     kinds = pa.types
     if kinds.is_null(wanted):
         return copy.deepcopy(value)
@@ -90,7 +112,10 @@ def check_value(value: Any, wanted: pa.DataType, *, what: str) -> Any:
     if kinds.is_struct(wanted):
         return _check_dict(value, wanted, what=what)
     if kinds.is_floating(wanted) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            raise _too_large(value, wanted, what=what) from None
     python: type | tuple[type, ...] | None = None
     if kinds.is_boolean(wanted):
         python = bool
@@ -109,6 +134,10 @@ def check_value(value: Any, wanted: pa.DataType, *, what: str) -> Any:
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise SpecError(f"{what}: must be {wanted} (given: {value!r}): {error}") from error
     return value if python is not None else converted.as_py()
+
+
+def _too_large(value: int, wanted: pa.DataType, *, what: str) -> SpecError:
+    return SpecError(f"{what}: must be {wanted}; an integer of {value.bit_length():,} bits is too large")
 
 
 def _check_list(value: Any, wanted: pa.DataType, *, what: str) -> list[Any]:

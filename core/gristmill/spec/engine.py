@@ -10,7 +10,7 @@ from gristmill.errors import SpecError
 from gristmill.spec.base import Spec
 from gristmill.spec.enums import InferenceEngine
 
-__all__ = ["ENGINE_GROUP", "EngineOptions", "check_engine_args"]
+__all__ = ["ENGINE_GROUP", "EngineOptions", "check_engine_args", "refuse_secrets"]
 
 ENGINE_GROUP = "gristmill.engines"
 """The entry point group in which engines are found."""
@@ -61,7 +61,7 @@ class EngineOptions(Spec):
         # Checked before the fields are: their errors show values, and a secret must not be shown.
         options = data.get("options")
         if isinstance(options, Mapping):
-            _refuse_secrets(options, _FIELD)
+            refuse_secrets(options, _FIELD)
         if data.get("engine") is not None:
             data["engine"] = _engine_name(data["engine"])
         if data.get("engine_args_override") is not None:
@@ -105,7 +105,12 @@ def _engine_name(given: Any) -> str:
     raise SpecError(f"{_FIELD}.engine: {text!r} is not known; installed are: {', '.join(sorted(installed)) or 'none'}")
 
 
-def _refuse_secrets(options: Mapping[str, Any], field: str) -> None:
+def refuse_secrets(options: Mapping[str, Any], field: str) -> None:
+    """Refuse names that say secret, at every depth; a request is kept where others may read it.
+
+    Raises:
+        SpecError: there is one; it repeats no values.
+    """
     for name, value in options.items():
         if _is_secret(str(name)):
             raise SpecError(
@@ -113,7 +118,7 @@ def _refuse_secrets(options: Mapping[str, Any], field: str) -> None:
                 "put it in the settings or in the environment of the pool"
             )
         if isinstance(value, Mapping):
-            _refuse_secrets(value, f"{field}.{name}")
+            refuse_secrets(value, f"{field}.{name}")
 
 
 def _is_secret(name: str) -> bool:

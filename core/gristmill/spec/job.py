@@ -9,6 +9,7 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
+    StrictBool,
     field_validator,
     model_validator,
 )
@@ -23,6 +24,8 @@ _UNITS = {
     **{unit: 1000**power for power, unit in enumerate(("k", "m", "g", "t"), start=1)},
     **{f"{unit}i": 1024**power for power, unit in enumerate(("k", "m", "g", "t"), start=1)},
 }
+_MOST_MEMORY = 2**63
+_MOST = 2**31 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,127}")
 
 
@@ -39,7 +42,10 @@ def parse_memory(value: str | int) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", text)
     if not match:
         raise ValueError(f"{value!r} is not an amount of memory; write it as '8GiB'")
-    amount = int(float(match[1]) * _UNITS[match[2] or ""])
+    exact = float(match[1]) * _UNITS[match[2] or ""]
+    if exact >= _MOST_MEMORY:
+        raise ValueError(f"{value!r} is more memory than any machine has; write it as '8GiB'")
+    amount = int(exact)
     if amount <= 0:
         raise ValueError(f"{value!r} is not a positive amount of memory; write it as '8GiB'")
     return amount
@@ -63,11 +69,12 @@ def _count(value: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-Count = Annotated[PositiveInt, BeforeValidator(_count)]
-Cpus = Annotated[NonNegativeFloat, BeforeValidator(_number)]
-Gpus = Annotated[NonNegativeFloat, BeforeValidator(_number)]
+Count = Annotated[PositiveInt, Field(le=_MOST), BeforeValidator(_count)]
+Limit = Annotated[NonNegativeInt, BeforeValidator(_count)]
+Cpus = Annotated[NonNegativeFloat, Field(allow_inf_nan=False), BeforeValidator(_number)]
+Gpus = Annotated[NonNegativeFloat, Field(allow_inf_nan=False), BeforeValidator(_number)]
 Memory = Annotated[int, BeforeValidator(parse_memory)]
-Rate = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_number)]
 
 
 class ResourcesSpec(Spec):
@@ -118,9 +125,9 @@ class JobSpec(ResourcesSpec, InferenceSpec):
 
     job_name: str | None = None
     job_name_prefix: str | None = None
-    block: bool = False
+    block: StrictBool = False
     on_error: OnError = OnError.FAIL
-    max_errors: NonNegativeInt | None = None
+    max_errors: Limit | None = None
     max_error_rate: Rate | None = None
 
     @field_validator("on_error", mode="before")

@@ -16,6 +16,8 @@ __all__ = ["file_url_path", "is_local", "is_under", "join", "normalize", "scheme
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*)://", re.IGNORECASE)
 _FILE_URL = re.compile(r"file:", re.IGNORECASE)
+_PORT = re.compile(r"(\[[0-9a-f:.]+\]|[^:@]*):\d*", re.IGNORECASE)
+_AZURE = frozenset({"abfs", "abfss", "az", "wasb", "wasbs"})
 _SAME_SCHEME = {"gcs": "gs", "local": "file", "s3a": "s3", "s3n": "s3"}
 
 
@@ -75,6 +77,17 @@ def _stage(text: str, stages: Mapping[str, str]) -> str:
     return join(root, rest) if rest.strip("/") else root
 
 
+def _holds_secret(scheme: str, url: str) -> bool:
+    """Whether a URL names a user or a key before its host; `abfs://container@account` does not."""
+    if scheme in ("file", "memory"):
+        return False
+    rest = url.partition("://")[2]
+    host = rest.partition("/")[0]
+    if ":" in host and _PORT.fullmatch(host) is None:
+        return True  # a secret key may hold slashes itself
+    return "@" in host and scheme not in _AZURE
+
+
 def normalize(text: "str | os.PathLike[str]", stages: Mapping[str, str], *, what: str = "location") -> str:
     """The normal form of a stage, a path or a URL.
 
@@ -84,7 +97,8 @@ def normalize(text: "str | os.PathLike[str]", stages: Mapping[str, str], *, what
         what: the field's name, for the error.
 
     Raises:
-        LocationError: it is empty, names an unknown stage, or climbs with `..` out of a stage or bucket.
+        LocationError: it is empty, names an unknown stage, holds a user's name or secret, or climbs with `..` out of a stage
+            or bucket.
 
     Example:
         >>> normalize("@db.public.images/cats/", {"DB.PUBLIC.IMAGES": "s3://bucket/images"})
@@ -101,6 +115,11 @@ def normalize(text: "str | os.PathLike[str]", stages: Mapping[str, str], *, what
         value = _stage(value, stages)
     path = file_url_path(value)
     scheme = scheme_of(value)
+    if "@" in value and _holds_secret(scheme, value):
+        raise LocationError(
+            f"{what}: a secret must not stand in a {scheme}:// location, which is kept in the job's record; "
+            "put it in the settings' storage_options or in the environment"
+        )
     if path is not None or scheme == "file":
         plain = path if path is not None else _SCHEME.sub("", value)
         if "\0" in plain:
