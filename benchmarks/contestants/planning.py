@@ -98,7 +98,7 @@ def coordinate(shards: int, folder: str) -> Report:
     )
     tally = Tally(ErrorPolicy(OnError.FAIL), shards * ROWS)
     executor = StubReplicas()
-    coordinator = Coordinator(executor, TaskQueue(left), tally, hooks, live=Live())
+    coordinator = Coordinator(executor, TaskQueue(left, count=shards), tally, hooks, live=Live())
     executor.start(None, workers=WORKERS)  # type: ignore[arg-type] - stubs need no specification
     problem = coordinator.run(workers=WORKERS)
     if problem is not None or tally.rows != shards * ROWS:

@@ -34,7 +34,7 @@ class Run:
         self.agreed: list[pa.Schema] = []
         plan = ((Shard(i, (Slice("/f", rows, "", None, 0, rows),)), 0, None) for i in range(shards))
         hooks = Hooks(self.commits.extend, self._agree, lambda: self.stop, lambda worker, text: None)
-        self.coordinator = Coordinator(self.executor, TaskQueue(plan), self.tally, hooks, live=self.live)
+        self.coordinator = Coordinator(self.executor, TaskQueue(plan, count=shards), self.tally, hooks, live=self.live)
 
     def _agree(self, schema: pa.Schema) -> pa.Schema:
         self.agreed.append(schema)
@@ -54,6 +54,12 @@ def test_every_shard_is_committed_once() -> None:
     assert run.progress.all_complete
     assert run.tally.rows == 700
     assert run.live.shards == 100
+
+
+def test_few_tasks_are_shared_out_evenly() -> None:
+    run = Run(shards=8, rows=38)
+    assert run(workers=2) is None
+    assert sum(worker == 0 for worker, _ in run.executor.assigned) == 4
 
 
 def test_an_empty_queue_starts_no_worker() -> None:

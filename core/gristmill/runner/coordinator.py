@@ -272,18 +272,19 @@ class Coordinator:
             if tasks:
                 self._executor.send(number, Assign(tuple(tasks)))
 
-    @staticmethod
-    def _wants(worker: _Worker) -> bool:
-        """Whether a worker should get more: enough that it never waits, little enough that others are not left idle."""
+    def _wants(self, worker: _Worker) -> bool:
+        """Whether a worker should get more: enough that it never waits, little enough that others are not left idle.
+
+        Two tasks are enough, unless they are tiny; then more, but at most half of its share of what is left.
+        """
         tasks = worker.tasks.values()
         if any(task.careful for task in tasks):
             return False
         if len(tasks) < _DEPTH:
             return True
-        return (
-            len(tasks) < _MOST
-            and sum(_ENOUGH_ROWS if task.rows is None else task.rows for task in tasks) < _ENOUGH_ROWS
-        )
+        rows = sum(_ENOUGH_ROWS if task.rows is None else task.rows for task in tasks)
+        share = self._queue.left // (2 * len(self._workers))
+        return rows < _ENOUGH_ROWS and len(tasks) < min(_MOST, share)
 
 
 def first_errors(tally: Tally) -> list[dict[str, object]]:

@@ -146,7 +146,14 @@ class _Execution:
             stop_reason=heartbeat.stop_reason,
             log=lambda worker, text: self.logs.write(f"worker-{worker}", text),
         )
-        coordinator = Coordinator(executor, TaskQueue(self._left()), tally, hooks, live=self.live, outputs=self.outputs)
+        coordinator = Coordinator(
+            executor,
+            TaskQueue(self._left(), count=self.request.shards - self.progress.completed),
+            tally,
+            hooks,
+            live=self.live,
+            outputs=self.outputs,
+        )
         heartbeat.start()
         try:
             self.run_record.write_state(State(JobStatus.RUNNING, "running", self.started))

@@ -17,9 +17,11 @@ class TaskQueue:
     Args:
         ranges: what the plan has left: shards with the ranges [start, stop) that have not committed; a stop of None
             is the shard's end.
+        count: about how many ranges there are.
     """
 
-    def __init__(self, ranges: Iterable[tuple[Shard, int, int | None]]) -> None:
+    def __init__(self, ranges: Iterable[tuple[Shard, int, int | None]], *, count: int) -> None:
+        self._count = count
         self._fresh: Iterator[tuple[Shard, int, int | None]] = iter(ranges)
         self._ids = itertools.count()
         self._back: list[tuple[float, int, Task]] = []
@@ -29,6 +31,7 @@ class TaskQueue:
         if self._next is None:
             found = next(self._fresh, None)
             if found is not None:
+                self._count -= 1
                 self._next = Task(next(self._ids), found[0], found[1], found[2])
         return self._next
 
@@ -48,6 +51,11 @@ class TaskQueue:
         """Do this later again, not before the monotonic time `at`; it gets a new id."""
         again = replace(task, id=next(self._ids))
         heapq.heappush(self._back, (at, again.id, again))
+
+    @property
+    def left(self) -> int:
+        """About how many tasks have not been handed out yet."""
+        return max(0, self._count) + len(self._back) + (self._next is not None)
 
     @property
     def is_empty(self) -> bool:
