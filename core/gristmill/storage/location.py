@@ -97,8 +97,8 @@ def normalize(text: "str | os.PathLike[str]", stages: Mapping[str, str], *, what
         what: the field's name, for the error.
 
     Raises:
-        LocationError: it is empty, names an unknown stage, holds a user's name or secret, or climbs with `..` out of a stage
-            or bucket.
+        LocationError: it is empty, names an unknown stage, holds a user's name or secret, or climbs with `..` out of
+            a stage or bucket.
 
     Example:
         >>> normalize("@db.public.images/cats/", {"DB.PUBLIC.IMAGES": "s3://bucket/images"})
