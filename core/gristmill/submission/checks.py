@@ -137,7 +137,7 @@ def check_overlap(location: str, *, source: Source, rows: Any, home: str, model:
     """
     real = _resolver()
     output = real(location)
-    needed = {"the settings' home": home}
+    needed = {}
     if isinstance(rows, FileListing):
         needed["the listed files at"] = rows.normal
     if isinstance(source, FilesSource) and not has_magic(source.location):
@@ -145,6 +145,7 @@ def check_overlap(location: str, *, source: Source, rows: Any, home: str, model:
     scheme, _, target = model.partition(":") if isinstance(model, str) else ("", "", "")
     if scheme in ("pickle", "hf") and (is_local(target) or "://" in target):
         needed["the model"] = target
+    needed["the settings' home"] = home
     for what, path in needed.items():
         if is_under(real(path), output):
             raise _holds(location, what, path)
