@@ -75,6 +75,7 @@ class ResolverSettings(Spec):
         max_file_bytes: a larger file is a row error.
         timeout: seconds for one attempt at one file.
         attempts: tries at one file when the failure may pass (time-outs, throttling, dropped connections).
+        backoff: seconds before the second try; twice as many before each further one.
     """
 
     max_in_flight: PositiveInt = 64

@@ -1,1 +1,1 @@
-"""Jobs: the record, the status, the handle, the submission."""
+"""Jobs: the record, the status, the handle, the cluster they may run on."""

@@ -120,7 +120,7 @@ def claim_location(
     is_live: Callable[[ClaimEntry], bool],
     owner: str | None = None,
 ) -> OutputClaim:
-    """OutputClaim an output location for a job, finishing first what a dead runner was publishing there.
+    """Claim an output location for a job, finishing first what a dead runner was publishing there.
 
     Args:
         storage: where.

@@ -30,7 +30,6 @@ from gristmill.replica.messages import (
 from gristmill.runner.queue import TaskQueue
 from gristmill.runner.suspects import after_death
 from gristmill.runner.tally import Tally
-from gristmill.spec.row_error import RowError
 
 __all__ = ["Coordinator", "Hooks", "Live"]
 
@@ -285,19 +284,3 @@ class Coordinator:
         rows = sum(_ENOUGH_ROWS if task.rows is None else task.rows for task in tasks)
         share = self._queue.left // (2 * len(self._workers))
         return rows < _ENOUGH_ROWS and len(tasks) < min(_MOST, share)
-
-
-def first_errors(tally: Tally) -> list[dict[str, object]]:
-    """The first failed rows as plain data, for the record."""
-    return [_plain(shard, place, error) for shard, place, error in tally.samples]
-
-
-def _plain(shard: int, place: int, error: RowError) -> dict[str, object]:
-    return {
-        "shard": shard,
-        "row": place,
-        "type": error.type,
-        "message": error.message,
-        "step": error.step,
-        "reference": error.reference,
-    }

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from gristmill.jobs.process import this_process
 from gristmill.jobs.record import JobRecord, Progress, RunRecord
-from gristmill.runner.coordinator import Live, first_errors
+from gristmill.runner.coordinator import Live
 from gristmill.runner.logs import LogWriter
-from gristmill.runner.tally import Tally
+from gristmill.runner.tally import Tally, first_errors
 
 __all__ = ["CANCELLED", "SUPERSEDED", "Heartbeat"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from gristmill.spec.enums import OnError
 from gristmill.spec.row_error import RowError
 
-__all__ = ["ErrorPolicy", "Tally"]
+__all__ = ["ErrorPolicy", "Tally", "first_errors"]
 
 _DEFAULT_MAX_ERRORS = 100
 _NAMED = 5
@@ -92,3 +92,19 @@ class Tally:
             named.append(f"shard {shard} row {place}{reference}: {error.step}: {error.type}: {message}")
         more = f"; and {self.errors - len(named):,} more" if self.errors > len(named) else ""
         return "First: " + "; ".join(named) + more if named else ""
+
+
+def first_errors(tally: Tally) -> list[dict[str, object]]:
+    """The first failed rows as plain data, for the record."""
+    return [_plain(shard, place, error) for shard, place, error in tally.samples]
+
+
+def _plain(shard: int, place: int, error: RowError) -> dict[str, object]:
+    return {
+        "shard": shard,
+        "row": place,
+        "type": error.type,
+        "message": error.message,
+        "step": error.step,
+        "reference": error.reference,
+    }
