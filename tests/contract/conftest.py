@@ -64,16 +64,18 @@ class Bench:
 @pytest.fixture(params=["inline", "local", "ray"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Bench:
     """A bench on each kind of pool."""
+    return _bench(request.param, tmp_path, settings)
+
+
+@pytest.fixture(params=["local", "ray"])
+def processes(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Bench:
+    """A bench on each kind of pool whose workers are processes, so that a row can kill them."""
+    return _bench(request.param, tmp_path, settings)
+
+
+def _bench(pool: str, root: Path, settings: Settings) -> Bench:
     pools = {"ray": PoolSettings(kind="ray", init={"num_cpus": 4, "object_store_memory": 100 * 1024**2})}
-    return Bench(tmp_path, settings.model_copy(update={"pools": pools}), request.param)
-
-
-@pytest.fixture
-def processes(bench: Bench) -> Bench:
-    """A bench whose workers are processes of their own, so that they can be killed."""
-    if bench.pool == "inline":
-        pytest.skip("inline workers are threads of the test itself")
-    return bench
+    return Bench(root, settings.model_copy(update={"pools": pools}), pool)
 
 
 def numbers(n: int) -> pa.Table:

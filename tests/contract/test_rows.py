@@ -240,3 +240,18 @@ def test_an_inline_job_leaves_no_threads_behind(tmp_path: Path, settings: gristm
             break
         time.sleep(0.05)
     assert left == []
+
+
+def test_a_row_that_kills_its_worker_is_found_and_all_others_are_right(processes: Bench) -> None:
+    log = str(processes.calls_folder)
+    job = processes.run(
+        processes.write(numbers(400)),
+        echo={"column": "id", "kill_on": [137], "log": log},
+        job={"on_error": "record", "num_workers": 2},
+    )
+    assert job.status is JobStatus.DONE, job.message
+    rows = processes.rows()
+    assert [row["id"] for row in rows] == list(range(400))
+    assert [row["id"] for row in rows if row["_error"] is not None] == [137]
+    assert rows[137]["_error"]["type"] == "WorkerDied"
+    assert processes.calls()["137"] >= 2
