@@ -115,7 +115,7 @@ class JobSpec(ResourcesSpec, InferenceSpec):
         job_name_prefix: the beginning of a name that is new every time.
         block: wait for the end before `run_batch` returns.
         on_error: what to do with rows that fail; see `OnError`.
-        max_errors: stop once more rows than this have failed. Default: 100 with `on_error="fail"`, no limit with "record".
+        max_errors: stop once more rows than this have failed; 100 with `on_error="fail"` if not given, else no limit.
         max_error_rate: fail once more than this share of all rows has failed, 0 to 1.
 
     Example:
