@@ -65,7 +65,6 @@ class WorkerSpec:
         error_budget: a worker that has seen more failed rows than this stops looking for more in a task.
         max_batch_rows: the user's bound on one call, or None.
         threads, gpus: of one worker.
-        preload: modules to import early.
         sys_path: the client's module search path, so that its modules are found.
     """
 
@@ -87,7 +86,6 @@ class WorkerSpec:
     max_batch_rows: int | None = None
     threads: int = 1
     gpus: float = 0.0
-    preload: tuple[str, ...] = ()
     sys_path: tuple[str, ...] = ()
 
 

@@ -79,6 +79,5 @@ def worker_spec(
         max_batch_rows=how.max_batch_rows,
         threads=worker_threads(how, workers=workers),
         gpus=(how.gpu_requests or 0.0) / how.num_workers,
-        preload=request.preload,
         sys_path=tuple(sys.path),
     )

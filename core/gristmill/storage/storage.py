@@ -296,11 +296,7 @@ class Storage:
                 code = _store_code(error)
                 if code in ("ConditionalRequestConflict", "409", "OperationAborted") and not last:
                     continue
-                if not isinstance(error, FileExistsError) and code not in (
-                    "412",
-                    "PreconditionFailed",
-                    "ResourceExistsError",
-                ):
+                if not isinstance(error, FileExistsError) and code not in _EXISTS:
                     raise
                 if marked and filesystem.metadata(self.path(location)).get("gristmill-writer") == mark:
                     return

@@ -107,9 +107,7 @@ class WebFiles:
                 connection, used = self._connection(place, deadline)
                 try:
                     connection.sock.settimeout(_left(deadline))
-                    connection.request(
-                        "GET", target, headers={"Accept-Encoding": "identity", "User-Agent": "gristmill"}
-                    )
+                    connection.request("GET", target, headers=_HEADERS)
                     response = connection.getresponse()
                 except (ConnectionError, http.client.BadStatusLine):
                     connection.close()

@@ -1,11 +1,17 @@
+"""The public names of every module."""
+
 import importlib
 import pkgutil
 
 import pytest
 
-import gristmill.models
+import gristmill
 
-MODULES = [module.name for module in pkgutil.iter_modules(gristmill.models.__path__, "gristmill.models.")]
+MODULES = sorted(
+    info.name
+    for info in pkgutil.walk_packages(gristmill.__path__, "gristmill.")
+    if not info.ispkg and not info.name.endswith("__main__")
+)
 
 
 def _order(name: str) -> tuple[bool, bool, str]:
