@@ -10,7 +10,7 @@ Neither knows of jobs, shards, files or errors of other rows. An engine never ca
 the replica finds the row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,7 +19,20 @@ import pyarrow as pa
 from gristmill.models.signature import Signature
 from gristmill.storage.storage import Storage
 
-__all__ = ["BatchModel", "Engine", "LoadContext", "LoadedModel", "ModelInfo", "RowModel"]
+__all__ = ["BatchModel", "Engine", "EngineDeadError", "LoadContext", "LoadedModel", "ModelInfo", "RowModel"]
+
+
+class EngineDeadError(Exception):
+    """The engine behind a model is gone: what its rows in flight raise, though none of them has failed.
+
+    Raised by `infer_row` or `infer`. The worker then ends as if it had been killed, with this reason; the runner starts
+    another, which runs the rows in flight again and finds the one that kills, if there is one.
+
+    Example:
+        >>> raise EngineDeadError("the engine core has ended with exit code -9")
+        Traceback (most recent call last):
+        gristmill.engines.protocol.EngineDeadError: the engine core has ended with exit code -9
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +106,21 @@ class RowModel(Protocol):
     Attributes:
         window: how many rows the replica keeps in flight.
         output_schema: the output columns with their types.
+        prefix_key: a function from a row to the text that its work begins with, such as a prompt: rows whose texts
+            begin alike are sent one after the other. None where the order does not matter.
     """
 
     window: int
     output_schema: pa.Schema
+    prefix_key: Callable[[Mapping[str, Any]], str | None] | None = None
 
     async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The output columns of one row. Raises whatever goes wrong with it."""
+        """The output columns of one row. Raises what goes wrong with it; `EngineDeadError` where all is lost."""
         ...
+
+    def gauges(self) -> Mapping[str, float]:
+        """What the engine is busy with now, such as `waiting`, the rows in its own queue; read about once a second."""
+        return {}
 
     def take_metrics(self) -> Mapping[str, float]:
         """Sums since they were last taken, such as tokens; a model that inherits from this one has none."""
