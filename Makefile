@@ -39,14 +39,14 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install -q -c constraints.txt -e '.[demo]'
 	@touch $@
 
-$(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt tests/s3-server.txt
-	$(PIP) install -q -c constraints.txt -e . --group test --group lint
+$(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt tests/s3-server.txt $(wildcard tests/setup/*)
+	$(BIN)/python tests/setup/install.py -e . --group test --group lint
 	$(BIN)/python -m venv $(VENV)/s3-server
 	$(VENV)/s3-server/bin/python -m pip --disable-pip-version-check install -q -r tests/s3-server.txt
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test
-	$(PIP) install -q -c constraints.txt --group bench
+	$(BIN)/python tests/setup/install.py --group bench
 	@touch $@
 
 clean:
