@@ -35,8 +35,10 @@ _SECRET = re.compile(
     r"(^|[_\-])(api[_\-]?keys?|tokens?|secrets?|passwords?|authorization|credentials?)$", re.IGNORECASE
 )
 _COUNTS_TOKENS = re.compile(
-    r"(max|min|num|stop|special|pad|eos|bos|batched|new|completion)[\w\-]*tokens?$", re.IGNORECASE
+    r"(max|min|num|stop|special|pad|eos|bos|batched|new|completion|prompt)[\w\-]*tokens?$", re.IGNORECASE
 )
+_SHAPES = frozenset({"response_format", "structured_outputs"})
+"""They hold JSON schemas, whose properties may well be named `token`."""
 
 
 class EngineOptions(Spec):
@@ -117,7 +119,7 @@ def refuse_secrets(options: Mapping[str, Any], field: str) -> None:
                 f"{field}.{name}: a secret must not stand in a request, which is kept in the job's record; "
                 "put it in the settings or in the environment of the pool"
             )
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and name not in _SHAPES:
             refuse_secrets(value, f"{field}.{name}")
 
 
