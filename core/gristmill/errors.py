@@ -15,6 +15,7 @@
     ├── JobNotFoundError (LookupError)     no such job
     ├── JobStateError (RuntimeError)       the job is in a state that does not allow the call
     ├── PlacementError (RuntimeError)      no replica could be placed
+    ├── MessagesError (ValueError)         a row's chat messages that are none; the row's failure, never the job's
     └── MissingExtraError (ImportError)    an optional dependency is not installed
 
 A row that fails is not an exception but data: see `gristmill.spec.row_error.RowError`.
@@ -28,6 +29,7 @@ __all__ = [
     "JobNotFoundError",
     "JobStateError",
     "LocationError",
+    "MessagesError",
     "MissingExtraError",
     "ModelError",
     "OutputError",
@@ -88,6 +90,10 @@ class JobStateError(GristmillError, RuntimeError):
 
 class PlacementError(GristmillError, RuntimeError):
     """No replica could be placed with the resources that were asked."""
+
+
+class MessagesError(GristmillError, ValueError):
+    """A cell that is no list of chat messages; says where. It becomes the error of its row."""
 
 
 class MissingExtraError(GristmillError, ImportError):

@@ -50,6 +50,7 @@ class Signature:
         inputs: the columns it takes; None where the model does not say.
         outputs: the columns it returns; None where the model does not say.
         params: the values it takes once for a whole job.
+        is_chat: whether it takes chat messages: a column `messages`, or else a plain `prompt`.
 
     Example:
         >>> Signature(outputs=(Feature("label", pa.int64()),)).output_schema()
@@ -59,6 +60,7 @@ class Signature:
     inputs: tuple[Feature, ...] | None = None
     outputs: tuple[Feature, ...] | None = None
     params: tuple[Param, ...] = ()
+    is_chat: bool = False
 
     def output_schema(self) -> pa.Schema | None:
         """The schema of the output columns; None where a name or a type is not known before running."""
