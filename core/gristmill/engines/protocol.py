@@ -19,7 +19,9 @@ import pyarrow as pa
 from gristmill.models.signature import Signature
 from gristmill.storage.storage import Storage
 
-__all__ = ["BatchModel", "Engine", "EngineDeadError", "LoadContext", "LoadedModel", "ModelInfo", "RowModel"]
+__all__ = [
+    "BatchModel", "Engine", "EngineDeadError", "EngineRefusedError", "LoadContext", "LoadedModel", "ModelInfo", "RowModel",
+]  # fmt: skip
 
 
 class EngineDeadError(Exception):
@@ -32,6 +34,18 @@ class EngineDeadError(Exception):
         >>> raise EngineDeadError("the engine core has ended with exit code -9")
         Traceback (most recent call last):
         gristmill.engines.protocol.EngineDeadError: the engine core has ended with exit code -9
+    """
+
+
+class EngineRefusedError(EngineDeadError):
+    """The engine will run no row, now or later, here or elsewhere: a key that is not valid, a model that is not there.
+
+    The job fails at once with this reason, as it does where the model cannot be loaded; no worker is started again.
+
+    Example:
+        >>> raise EngineRefusedError("401: the API key is not valid")
+        Traceback (most recent call last):
+        gristmill.engines.protocol.EngineRefusedError: 401: the API key is not valid
     """
 
 
@@ -68,6 +82,7 @@ class LoadContext:
         threads: CPU threads this worker should use.
         gpus: GPUs of this worker; 0 for none. The visible devices are set already.
         max_batch_rows: the user's bound, or None.
+        workers: how many workers the job has in all: they share what bounds the job, such as a rate of requests.
     """
 
     model: str
@@ -79,6 +94,7 @@ class LoadContext:
     threads: int = 1
     gpus: float = 0.0
     max_batch_rows: int | None = None
+    workers: int = 1
 
 
 class BatchModel(Protocol):

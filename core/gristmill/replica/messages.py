@@ -65,6 +65,7 @@ class WorkerSpec:
         error_budget: a worker that has seen more failed rows than this stops looking for more in a task.
         max_batch_rows: the user's bound on one call, or None.
         threads, gpus: of one worker.
+        workers: how many workers the job has.
         sys_path: the client's module search path, so that its modules are found.
     """
 
@@ -86,6 +87,7 @@ class WorkerSpec:
     max_batch_rows: int | None = None
     threads: int = 1
     gpus: float = 0.0
+    workers: int = 1
     sys_path: tuple[str, ...] = ()
 
 

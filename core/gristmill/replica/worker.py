@@ -98,6 +98,7 @@ class _Worker:
                 threads=spec.threads,
                 gpus=spec.gpus,
                 max_batch_rows=spec.max_batch_rows,
+                workers=spec.workers,
             )
         )
 

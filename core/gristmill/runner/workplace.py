@@ -79,5 +79,6 @@ def worker_spec(
         max_batch_rows=how.max_batch_rows,
         threads=worker_threads(how, workers=workers),
         gpus=(how.gpu_requests or 0.0) / how.num_workers,
+        workers=workers,
         sys_path=tuple(sys.path),
     )
