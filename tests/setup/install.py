@@ -80,7 +80,11 @@ def main(arguments: list[str]) -> None:
         options += ["--torch-backend", "cpu"]
     uv = Path(sysconfig.get_path("scripts")) / "uv"
     environment = uv_environment(pip_settings(), os.environ)
-    subprocess.run([uv, "pip", "install", "-q", *options, *arguments], check=True, cwd=ROOT, env=environment)
+    installed = subprocess.run(
+        [uv, "pip", "install", "-q", *options, *arguments], check=False, cwd=ROOT, env=environment
+    )
+    if installed.returncode:
+        sys.exit(installed.returncode)
     mend_torchvision()
 
 
