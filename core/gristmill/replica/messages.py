@@ -59,6 +59,7 @@ class WorkerSpec:
         engine, model, function, params, options: what to run; see `LoadContext`.
         format, input_schema: how to read shards.
         column_handling, allowed: how to resolve file columns.
+        messages: the input's own name of the column of chat messages, which is resolved too; None where there is none.
         parts: the folder for parts.
         outputs: the agreed output columns, if they are known already.
         record_errors: whether parts have an `_error` column.
@@ -89,6 +90,7 @@ class WorkerSpec:
     gpus: float = 0.0
     workers: int = 1
     sys_path: tuple[str, ...] = ()
+    messages: str | None = None
 
 
 # Commands, from the runner to a worker

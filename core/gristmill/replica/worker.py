@@ -82,7 +82,7 @@ class _Worker:
         self.sizer = BatchSizer(spec.max_batch_rows)
         self.tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self.stopped = threading.Event()
-        self.resolver = _resolver(spec, self.storage) if spec.column_handling else None
+        self.resolver = _resolver(spec, self.storage)
 
     def load(self) -> LoadedModel:
         spec = self.spec
@@ -220,12 +220,15 @@ class _Worker:
         await run_window(model, stream(), done.put, self._announce)
 
 
-def _resolver(spec: WorkerSpec, storage: Storage) -> "ColumnResolver":
+def _resolver(spec: WorkerSpec, storage: Storage) -> "ColumnResolver | None":
+    if not spec.column_handling and spec.messages is None:
+        return None
     from gristmill.resolve.columns import ColumnResolver
     from gristmill.storage.access import AccessPolicy
 
     return ColumnResolver(
         spec.column_handling,
+        messages=spec.messages,
         storage=storage,
         access=AccessPolicy(storage, spec.allowed),
         limits=spec.settings.resolver,

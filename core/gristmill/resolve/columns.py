@@ -1,4 +1,4 @@
-"""Columns of file references become columns of content."""
+"""Columns of file references become columns of content, and messages hold the files that they name."""
 
 import threading
 import time
@@ -8,12 +8,16 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from gristmill.chat.signature import chat_column, holds_text
 from gristmill.errors import SchemaError
 from gristmill.inputs.block import Block
 from gristmill.resolve.buffers import BufferPool
 from gristmill.resolve.encoding import content_type, encoded_size
+from gristmill.resolve.file_cells import FileColumn
 from gristmill.resolve.intake import Intake, NothingYet
-from gristmill.resolve.pending import FileColumn, PendingBlock
+from gristmill.resolve.message_cells import MessagesColumn
+from gristmill.resolve.pending import PendingBlock, ResolvedColumn
+from gristmill.resolve.supply import Supply
 from gristmill.resolve.window import Fetch, FetchWindow
 from gristmill.settings import ResolverSettings
 from gristmill.spec.input import ColumnHandling
@@ -34,13 +38,14 @@ _OFFSET_LIMIT = 2**31 - 1
 
 
 class ColumnResolver:
-    """Replaces the cells of file columns by the content of the files they name.
+    """Replaces the cells of file columns by the content of the files they name, and files in messages by data URLs.
 
     Local files are read in the thread that asks for blocks; others are fetched ahead of it, in a window that spans
     blocks.
 
     Args:
         handling: file columns by name, in any case, and what their content becomes.
+        messages: the input's own name of a column of chat messages, which becomes JSON text; None where there is none.
         storage: the filesystems.
         access: what the rows may open.
         limits: bounds on fetching.
@@ -60,6 +65,7 @@ class ColumnResolver:
         self,
         handling: Mapping[str, ColumnHandling],
         *,
+        messages: str | None = None,
         storage: Storage,
         access: AccessPolicy,
         limits: ResolverSettings,
@@ -69,6 +75,7 @@ class ColumnResolver:
     ) -> None:
         self._handling = {name.lower(): one for name, one in handling.items()}
         self._names = {name.lower(): name for name in handling}
+        self._messages = messages
         self._access = access
         self._limits = limits
         self._max_rows = max_rows
@@ -80,16 +87,16 @@ class ColumnResolver:
         self._awake = threading.Event()
         self._window = self._new_window()
         self._buffers = BufferPool()
-        self._columns: dict[pa.Schema, tuple[FileColumn, ...]] = {}
+        self._columns: dict[pa.Schema, tuple[ResolvedColumn, ...]] = {}
 
     def model_schema(self, input_schema: pa.Schema) -> pa.Schema:
         """The columns as the model receives them.
 
         Raises:
-            SchemaError: a file column is not in the input, is there twice, or does not hold text.
+            SchemaError: a file column is not in the input, is there twice, or does not hold text; or so the messages.
         """
         schema = input_schema
-        for column in self._file_columns(input_schema):
+        for column in self._resolved_columns(input_schema):
             schema = schema.set(column.index, pa.field(input_schema.field(column.index).name, column.type))
         return schema
 
@@ -168,7 +175,7 @@ class ColumnResolver:
         made = head.advance()
         if isinstance(made, Block):
             seconds = time.monotonic() - began
-            slow = is_slow(seconds, files=made.rows.num_rows, size=made.model_rows.nbytes)
+            slow = is_slow(seconds, files=head.files, size=made.model_rows.nbytes)
             self._slow_blocks = self._slow_blocks + 1 if slow else 0
             self._fetch_local = self._slow_blocks >= _SLOW_BLOCKS
         return made
@@ -177,24 +184,26 @@ class ColumnResolver:
         return FetchWindow(self._storage, self._access, self._limits, wake=self._awake.set)
 
     def _begin(self, block: Block) -> PendingBlock:
-        pending = PendingBlock(
-            block,
-            self._file_columns(block.model_rows.schema),
+        supply = Supply(
             access=self._access,
             window=self._window,
             buffers=self._buffers,
             fetch_local=self._fetch_local,
-            max_rows=self._max_rows,
-            target_bytes=self._target_bytes,
             max_file_bytes=self._limits.max_file_bytes,
+            target_bytes=self._target_bytes,
         )
+        columns = self._resolved_columns(block.model_rows.schema)
+        pending = PendingBlock(block, columns, supply=supply, max_rows=self._max_rows)
         self._window.flush()
         return pending
 
-    def _file_columns(self, schema: pa.Schema) -> tuple[FileColumn, ...]:
+    def _resolved_columns(self, schema: pa.Schema) -> tuple[ResolvedColumn, ...]:
         known = self._columns.get(schema)
         if known is None:
-            known = self._columns[schema] = tuple(self._file_column(schema, name) for name in self._handling)
+            known = tuple(self._file_column(schema, name) for name in self._handling)
+            if self._messages is not None:
+                known = (*known, _messages_column(schema, self._messages))
+            self._columns[schema] = known
         return known
 
     def _file_column(self, schema: pa.Schema, name: str) -> FileColumn:
@@ -206,7 +215,7 @@ class ColumnResolver:
         if len(found) > 1:
             raise SchemaError(f"column_handling: {given!r} could be {' or '.join(schema.names[i] for i in found)}")
         kind = schema.field(found[0]).type
-        if not _holds_text(kind):
+        if not (holds_text(kind) or pa.types.is_null(kind)):
             raise SchemaError(f"column_handling: column {given!r} has type {kind}; file columns hold paths as text")
         encoding = self._handling[name].convert_to
         most = self._target_bytes + encoded_size(self._limits.max_file_bytes, encoding)
@@ -224,8 +233,8 @@ def is_slow(seconds: float, *, files: int, size: int) -> bool:
     return seconds > files * _SLOW_FILE + size / _SLOW_BYTES
 
 
-def _holds_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-    return any(check(kind) for check in text)
+def _messages_column(schema: pa.Schema, name: str) -> MessagesColumn:
+    index = schema.get_field_index(name)
+    if index < 0 or not chat_column(schema).is_messages:
+        raise SchemaError(f"the input has no one column of messages {name!r}; it has: {', '.join(schema.names)}")
+    return MessagesColumn(index, is_text=holds_text(schema.field(index).type))

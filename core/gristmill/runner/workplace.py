@@ -81,4 +81,5 @@ def worker_spec(
         gpus=(how.gpu_requests or 0.0) / how.num_workers,
         workers=workers,
         sys_path=tuple(sys.path),
+        messages=request.messages,
     )

@@ -45,6 +45,7 @@ class JobRequest(Spec):
         input_schema: the input's Arrow schema, as base64 of its IPC form.
         outputs_schema: the output columns where they are known in advance, in the same form.
         column_handling: file columns.
+        messages: the input's own name of the column of chat messages; None where the function takes none.
         location: the normal location of the output.
         staging: the normal location of this job's work in progress, under `<location>/_gristmill/`.
         owner: who submitted it.
@@ -67,6 +68,7 @@ class JobRequest(Spec):
     input_schema: str
     outputs_schema: str | None = None
     column_handling: dict[str, ColumnHandling] = {}
+    messages: str | None = None
     location: str
     staging: str
     owner: str
@@ -88,6 +90,8 @@ class JobRequest(Spec):
             "column_handling": {name: spec.model_dump(mode="json") for name, spec in self.column_handling.items()},
             "location": self.location,
         }
+        if self.messages is not None:  # so that all other jobs keep theirs
+            decisive["messages"] = self.messages
         text = json.dumps(decisive, sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
