@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gristmill.chat.signature import MESSAGES, chat_column
 from gristmill.engines.protocol import ModelInfo
 from gristmill.errors import LocationError, ModelError, OutputExistsError, SchemaError, SpecError
 from gristmill.inputs.files import FilesSource
@@ -26,6 +27,7 @@ from gristmill.storage.location import is_local, is_under, join, scheme_of
 from gristmill.storage.storage import FileInfo, Storage
 
 __all__ = [
+    "check_chat",
     "check_columns",
     "check_file_columns",
     "check_output_columns",
@@ -74,6 +76,25 @@ def check_partitions(spec: InputSpec, *, function: str) -> None:
         )
 
 
+def check_chat(schema: pa.Schema, spec: InputSpec, signature: Signature, *, function: str) -> str | None:
+    """Find the column of conversations for a chat function.
+
+    Returns:
+        The input's own name of the column of messages; None where the prompt is plain text, or the function is no chat.
+
+    Raises:
+        SchemaError: there is no such column, there are several, or it has a wrong type.
+        SpecError: it is also a file column.
+    """
+    if not signature.is_chat:
+        return None
+    column = chat_column(schema, what=f"the function {function!r}")
+    if any(name.lower() == column.name.lower() for name in spec.column_handling or {}):
+        why = "the files that messages name are found and read without it" if column.is_messages else "it holds text"
+        raise SpecError(f"input_spec.column_handling: {column.name!r} is no file column, {why}; leave it out")
+    return column.name if column.is_messages else None
+
+
 def check_columns(schema: pa.Schema, spec: InputSpec, signature: Signature, *, function: str) -> dict[str, str]:
     """Match the input's columns with file columns and the signature's inputs, without regard to case or order.
 
@@ -89,7 +110,8 @@ def check_columns(schema: pa.Schema, spec: InputSpec, signature: Signature, *, f
     if missing:
         raise SchemaError(f"input_spec.column_handling: the input has no column {missing[0]!r}; it has: {has}")
     if signature.inputs is not None:
-        wanted = [feature.name for feature in signature.inputs if feature.name.lower() not in there]
+        names = [feature.name for feature in signature.inputs if not (signature.is_chat and feature.name == MESSAGES)]
+        wanted = [name for name in names if name.lower() not in there]
         if wanted:
             raise SchemaError(
                 f"the function {function!r} needs the input column(s) {', '.join(wanted)}; the input has: {has}"
@@ -117,7 +139,17 @@ def check_output_columns(schema: pa.Schema, signature: Signature, *, on_error: O
         SchemaError: one is.
     """
     outputs = signature.output_schema()
-    output_schema(schema, pa.schema([]) if outputs is None else outputs, record_errors=on_error is OnError.RECORD)
+    if outputs is None:
+        outputs = pa.schema([])
+    try:
+        output_schema(schema, outputs, record_errors=on_error is OnError.RECORD)
+    except SchemaError as error:
+        collide = {name.lower() for name in schema.names} & {name.lower() for name in outputs.names}
+        if not (signature.is_chat and collide):
+            raise
+        raise SchemaError(
+            f'{error}, or let all outputs have a prefix with inference_engine_options={{"output_prefix": "chat_"}}'
+        ) from error
 
 
 def check_overlap(location: str, *, source: Source, rows: Any, home: str, model: str | ModelObject) -> None:

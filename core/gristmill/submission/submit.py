@@ -85,6 +85,7 @@ class _Checked:
     source: Source
     schema: pa.Schema
     file_columns: dict[str, Any]
+    messages: str | None
     allowed: tuple[str, ...]
     location: str
     name: str
@@ -153,6 +154,7 @@ def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> 
     params = check_params(wish.input_spec.params, signature)
     source = _source(storage, wish)
     schema = source.schema
+    messages = checks.check_chat(schema, wish.input_spec, signature, function=function)
     names = checks.check_columns(schema, wish.input_spec, signature, function=function)
     handling = {names[given]: spec for given, spec in (wish.input_spec.column_handling or {}).items()}
     if handling:
@@ -166,8 +168,8 @@ def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> 
     )
     allowed += _listed(wish.rows)
     return _Checked(
-        model, found.name, options.for_engine(), info, function, signature, params, source, schema, handling, allowed,
-        location, name, pickled,
+        model, found.name, options.for_engine(), info, function, signature, params, source, schema, handling, messages,
+        allowed, location, name, pickled,
     )  # fmt: skip
 
 
@@ -223,6 +225,7 @@ def _request(storage: Storage, wish: Wish, checked: _Checked) -> JobRequest:
         input_schema=schema_to_text(checked.schema),
         outputs_schema=None if outputs is None else schema_to_text(outputs),
         column_handling=checked.file_columns,
+        messages=checked.messages,
         location=checked.location,
         staging=staging_of(checked.location, f"{checked.name}-{secrets.token_hex(4)}"),
         owner=user(),
