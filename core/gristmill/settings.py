@@ -18,14 +18,29 @@ Example of a `gristmill.toml`::
     [pools.gpu]
     kind = "ray"
     address = "http://head.cluster:8265"
+
+    [endpoints.lab]
+    base_url = "http://llm.lab:8000/v1"
+    requests_per_minute = 6000
 """
 
 import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    SerializationInfo,
+    ValidationError,
+    field_serializer,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -37,7 +52,7 @@ from pydantic_settings import (
 from gristmill.errors import SpecError
 from gristmill.spec.base import Spec, spec_error
 
-__all__ = ["PoolSettings", "ResolverSettings", "Settings"]
+__all__ = ["EndpointSettings", "PoolSettings", "ResolverSettings", "Settings"]
 
 
 class PoolSettings(Spec):
@@ -86,6 +101,59 @@ class ResolverSettings(Spec):
     backoff: NonNegativeFloat = 0.2
 
 
+class EndpointSettings(Spec):
+    """A service that speaks the OpenAI API, such as a vLLM server.
+
+    The endpoint named `openai` is the one that jobs use unless they name another. What it leaves open comes from the
+    variables OPENAI_BASE_URL and OPENAI_API_KEY, as in OpenAI's own client.
+
+    Attributes:
+        base_url: the address before `/chat/completions`, such as `http://llm.lab:8000/v1`.
+        api_key: sent as a bearer token; it never stands in a record, a log or an error. None sends none.
+        timeout: seconds for one attempt at one request, to the end of its answer.
+        connect_timeout: seconds for connecting.
+        attempts: tries at one request when the failure may pass: throttling, errors of the server, dropped connections.
+        backoff: seconds before the second try; twice as many before each further one, at most 30. With the defaults a
+            server may be away for about a minute.
+        requests_per_minute: bound on the rate of requests of a job, shared evenly by its workers; None for none.
+        tokens_per_minute: bound on the rate of tokens, of prompts and answers together, likewise.
+        window: requests in flight, of one worker.
+        max_tokens_name: how the service calls `max_completion_tokens`; older ones know `max_tokens` only.
+    """
+
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    timeout: PositiveFloat = 600.0
+    connect_timeout: PositiveFloat = 10.0
+    attempts: PositiveInt = 8
+    backoff: NonNegativeFloat = 0.5
+    requests_per_minute: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
+    window: PositiveInt = 256
+    max_tokens_name: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+
+    @field_validator("base_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("is not an address; write it as 'https://host/v1'")
+        if "@" in parts.netloc or parts.query:
+            raise ValueError("must hold neither a user nor a query; a key belongs to api_key")
+        return value.rstrip("/")
+
+    @field_serializer("api_key", when_used="json")
+    def _hidden(self, value: SecretStr | None, info: SerializationInfo) -> str | None:
+        """In clear only for `context={"reveal": True}`: for what a job's own processes get in their environment."""
+        reveal = isinstance(info.context, dict) and info.context.get("reveal")
+        return value.get_secret_value() if value is not None and reveal else None
+
+
 def _default_home() -> str:
     data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return str(Path(data) / "gristmill")
@@ -109,6 +177,7 @@ class Settings(BaseSettings):
         pools: pools by name; `inline`, `local` and `ray` exist unless they are redefined.
         default_pool: the pool of a job that names none.
         resolver: bounds on fetching files.
+        endpoints: services that speak the OpenAI API, by name.
     """
 
     model_config = SettingsConfigDict(env_prefix="GRISTMILL_", env_nested_delimiter="__", frozen=True, extra="forbid")
@@ -120,6 +189,7 @@ class Settings(BaseSettings):
     pools: dict[str, PoolSettings] = {}
     default_pool: str = "local"
     resolver: ResolverSettings = ResolverSettings()
+    endpoints: dict[str, EndpointSettings] = {}
 
     @classmethod
     def settings_customise_sources(

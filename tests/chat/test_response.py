@@ -6,8 +6,6 @@ from gristmill.chat.response import (
     Choice,
     ResponseForm,
     TokenLogprob,
-    embedding_response,
-    embedding_schema,
     response_schema,
     text_of,
 )  # fmt: skip
@@ -69,11 +67,11 @@ def test_a_prefix_that_is_no_text_is_refused_and_one_makes_room() -> None:
     assert "id" in response_schema(response_column="id", prefix="c_").names
 
 
-def test_embeddings_have_columns_of_their_own() -> None:
-    schema = embedding_schema(prefix="e_")
-    row = embedding_response(embedding=[0.5, 1.5], model="m", prompt_tokens=4, prefix="e_")
-    (read,) = pa.Table.from_pylist([row], schema).to_pylist()
-    assert read == {"e_embedding": [0.5, 1.5], "e_model": "m", "e_usage": {"prompt_tokens": 4, "total_tokens": 4}}
+def test_tokens_that_nobody_counted_are_null() -> None:
+    form = ResponseForm()
+    row = form.row(id="c1", created=5, model="m", choices=[], prompt_tokens=None, completion_tokens=2)
+    usage = pa.Table.from_pylist([row], form.schema).to_pylist()[0]["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (None, 2, None)
 
 
 def output(form: ResponseForm, *, before: str = "question", after: str = "_error") -> pa.Table:
@@ -113,8 +111,7 @@ def test_an_input_column_of_that_name_is_not_overwritten() -> None:
 
 
 def test_other_outputs_have_no_text() -> None:
-    row = embedding_response(embedding=[0.5], model="m")
-    with pytest.raises(SchemaError, match="no column 'choices', so it is not a chat's.*embedding, model, usage"):
-        text_of(pa.Table.from_pylist([row], embedding_schema()))
+    with pytest.raises(SchemaError, match="no column 'choices', so it is not a chat's.*text, embedding"):
+        text_of(pa.table({"text": ["x"], "embedding": [[0.5]]}))
     with pytest.raises(SchemaError, match="not a chat's"):
         text_of(pa.table({"choices": ["x"]}))

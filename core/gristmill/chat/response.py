@@ -1,4 +1,4 @@
-"""The responses of chat and embedding models as columns, in the form of the OpenAI API."""
+"""The responses of chat models as columns, in the form of the OpenAI API."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,15 @@ import pyarrow.compute as pc
 from gristmill.errors import SchemaError, SpecError
 
 __all__ = [
-    "EMBEDDING_NAMES", "RESPONSE", "RESPONSE_NAMES", "Choice", "ResponseForm", "TokenLogprob", "chat_response",
-    "embedding_response", "embedding_schema", "response_schema", "text_of",
-]  # fmt: skip
+    "RESPONSE",
+    "RESPONSE_NAMES",
+    "Choice",
+    "ResponseForm",
+    "TokenLogprob",
+    "chat_response",
+    "response_schema",
+    "text_of",
+]
 
 RESPONSE = "response"
 """The column of plain text that `text_of` gives."""
@@ -39,17 +45,9 @@ _COLUMNS = {
     "choices": pa.list_(_CHOICE),
     "usage": _USAGE,
 }
-_EMBEDDING_COLUMNS = {
-    "embedding": pa.list_(pa.float32()),
-    "model": pa.string(),
-    "usage": pa.struct([("prompt_tokens", pa.int64()), ("total_tokens", pa.int64())]),
-}
 
 RESPONSE_NAMES: tuple[str, ...] = tuple(_COLUMNS)
 """The columns of a chat's response, without prefix."""
-
-EMBEDDING_NAMES: tuple[str, ...] = tuple(_EMBEDDING_COLUMNS)
-"""The columns of an embedding's response, without prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +113,6 @@ def response_schema(*, logprobs: bool = False, response_column: str | None = Non
     return pa.schema(columns)
 
 
-def embedding_schema(*, prefix: str = "") -> pa.Schema:
-    """The columns of an embedding: the vector, the model and the tokens.
-
-    Raises:
-        SpecError: the prefix is no text.
-
-    Example:
-        >>> embedding_schema().names
-        ['embedding', 'model', 'usage']
-    """
-    _check_prefix(prefix)
-    return pa.schema({f"{prefix}{name}": kind for name, kind in _EMBEDDING_COLUMNS.items()})
-
-
 def _check_prefix(prefix: Any) -> None:
     if not isinstance(prefix, str):
         raise SpecError(f"inference_engine_options.output_prefix: must be text such as 'chat_' (given: {prefix!r})")
@@ -162,8 +146,8 @@ class ResponseForm:
         created: int | None,
         model: str | None,
         choices: Sequence[Choice],
-        prompt_tokens: int = 0,
-        completion_tokens: int = 0,
+        prompt_tokens: int | None = 0,
+        completion_tokens: int | None = 0,
         cached_tokens: int | None = None,
     ) -> dict[str, Any]:
         """The row of a response; see `chat_response`."""
@@ -189,8 +173,8 @@ def chat_response(
     created: int | None,
     model: str | None,
     choices: Sequence[Choice],
-    prompt_tokens: int = 0,
-    completion_tokens: int = 0,
+    prompt_tokens: int | None = 0,
+    completion_tokens: int | None = 0,
     cached_tokens: int | None = None,
 ) -> dict[str, Any]:
     """A chat's response as the values of its columns, without prefix.
@@ -200,14 +184,15 @@ def chat_response(
         created: seconds since 1970.
         model: as the engine names it.
         choices: the answers.
-        prompt_tokens: tokens of the prompt.
-        completion_tokens: tokens of all choices.
+        prompt_tokens: tokens of the prompt; None where nobody counted them.
+        completion_tokens: tokens of all choices, likewise.
         cached_tokens: those of the prompt that were cached; None where that is not known.
 
     Example:
         >>> chat_response(id="c1", created=0, model="m", choices=[Choice(0, "Hi", "stop")])["choices"]
         [{'index': 0, 'message': {'role': 'assistant', 'content': 'Hi'}, 'finish_reason': 'stop'}]
     """
+    total = None if prompt_tokens is None or completion_tokens is None else prompt_tokens + completion_tokens
     return {
         "id": id,
         "object": "chat.completion",
@@ -217,25 +202,9 @@ def chat_response(
         "usage": {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
-            "total_tokens": prompt_tokens + completion_tokens,
+            "total_tokens": total,
             "prompt_tokens_details": None if cached_tokens is None else {"cached_tokens": cached_tokens},
         },
-    }
-
-
-def embedding_response(
-    *, embedding: Sequence[float], model: str | None, prompt_tokens: int = 0, prefix: str = ""
-) -> dict[str, Any]:
-    """An embedding as the values of its columns.
-
-    Example:
-        >>> embedding_response(embedding=[0.5], model="m", prompt_tokens=2)["usage"]
-        {'prompt_tokens': 2, 'total_tokens': 2}
-    """
-    return {
-        f"{prefix}embedding": embedding,
-        f"{prefix}model": model,
-        f"{prefix}usage": {"prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens},
     }
 
 

@@ -8,6 +8,9 @@ from gristmill.errors import SpecError
 
 __all__ = ["Spec", "spec_error"]
 
+_SECRETS = frozenset({"api_key", "base_url", "runtime_env", "storage_options"})
+"""Fields whose values, or what stands in them, are not repeated."""
+
 
 def spec_error(owner: str, error: ValidationError) -> SpecError:
     """One `SpecError` that names every wrong field of `owner`, its value and what would be right."""
@@ -18,9 +21,7 @@ def spec_error(owner: str, error: ValidationError) -> SpecError:
         if problem["type"] == "extra_forbidden":
             message = "is not a field of it"
         # A mapping may hold credentials (storage options, a runtime environment), and so may all that stands in one.
-        secret = (
-            isinstance(problem["input"], dict) or "storage_options" in problem["loc"] or "runtime_env" in problem["loc"]
-        )
+        secret = isinstance(problem["input"], dict) or not _SECRETS.isdisjoint(problem["loc"])
         given = "" if problem["type"] == "missing" or not field or secret else f" (given: {problem['input']!r})"
         lines.append(f"{owner}{'.' if field else ''}{field}: {message}{given}")
     return SpecError("; ".join(lines))

@@ -181,8 +181,14 @@ def likely_modules(model: Any) -> list[str]:
 
 def settings_variables(settings: Settings, *, secrets: bool) -> dict[str, str]:
     """The settings as the environment variables that give them back."""
-    hidden: Any = None if secrets else {"storage_options": True, "pools": {"__all__": {"runtime_env", "init"}}}
-    values = settings.model_dump(mode="json", exclude=hidden)
+    hidden: Any = None
+    if not secrets:
+        hidden = {
+            "storage_options": True,
+            "pools": {"__all__": {"runtime_env", "init"}},
+            "endpoints": {"__all__": {"api_key"}},
+        }
+    values = settings.model_dump(mode="json", exclude=hidden, context={"reveal": secrets})
     return {
         f"GRISTMILL_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in values.items()

@@ -1,0 +1,29 @@
+"""Why a request has no answer: what a row's `_error` then says. Messages never hold the key."""
+
+__all__ = ["EndpointError", "EndpointTimeoutError", "ReplyError", "RequestError"]
+
+
+class RequestError(Exception):
+    """The service refused the request: a status of 400 to 499, or an error where an answer should stand.
+
+    Attributes:
+        status: the HTTP status.
+        code: the service's own word for it, such as `context_length_exceeded`; None where it gives none.
+    """
+
+    def __init__(self, message: str, *, status: int, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class ReplyError(Exception):
+    """The service answered, and it is no answer in the form of the OpenAI API."""
+
+
+class EndpointError(Exception):
+    """The service could not be reached, or failed by itself, at every attempt."""
+
+
+class EndpointTimeoutError(EndpointError):
+    """The service took longer than the endpoint's `timeout`."""

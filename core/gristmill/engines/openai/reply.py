@@ -1,0 +1,147 @@
+"""What a service answers, read strictly: an answer that is none is an error, never a success."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gristmill.chat.response import Choice, TokenLogprob
+from gristmill.engines.openai.errors import ReplyError, RequestError
+
+__all__ = ["Usage", "error_of", "read_choices", "read_embedding", "read_reply", "read_usage"]
+
+_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of a request, as the service counted them; None where it did not.
+
+    Attributes:
+        prompt: of the prompt.
+        completion: of the answers.
+        cached: those of the prompt that were cached.
+    """
+
+    prompt: int | None = None
+    completion: int | None = None
+    cached: int | None = None
+
+
+def read_reply(content: bytes) -> dict[str, Any]:
+    """The object in the body of a 200.
+
+    Raises:
+        ReplyError: it is no JSON object.
+        RequestError: it is an error.
+    """
+    try:
+        reply = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ReplyError(f"the answer is not JSON: {str(error)[:_SHOWN]} (it begins {_begin(content)})") from None
+    if not isinstance(reply, dict):
+        raise ReplyError(f"the answer is no JSON object (it begins {_begin(content)})")
+    if reply.get("error") is not None or reply.get("object") == "error":
+        raise error_of(200, content)
+    return reply
+
+
+def error_of(status: int, content: bytes) -> RequestError:
+    """The error that an answer holds, in whichever of the usual forms.
+
+    Example:
+        >>> print(error_of(400, b'{"error": {"message": "too long", "type": "invalid", "code": "context"}}'))
+        400 invalid (context): too long
+        >>> print(error_of(502, b"<h1>Bad gateway</h1>"))
+        502: <h1>Bad gateway</h1>
+    """
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        body = None
+    error = body.get("error", body) if isinstance(body, dict) else None
+    if isinstance(error, str):
+        error = {"message": error}
+    if not isinstance(error, Mapping):
+        text = content.decode("utf-8", "replace").strip()
+        return RequestError(f"{status}: {text or 'without a word'}", status=status)
+    message = error.get("message", error.get("detail"))
+    kind, code = error.get("type"), error.get("code")
+    code = code if isinstance(code, str) and code else None
+    words = [str(status), *([kind] if isinstance(kind, str) and kind else []), *([f"({code})"] if code else [])]
+    text = message if isinstance(message, str) else json.dumps(body, ensure_ascii=False)
+    return RequestError(f"{' '.join(words)}: {text}", status=status, code=code)
+
+
+def read_choices(reply: Mapping[str, Any]) -> list[Choice]:
+    """The choices of a chat's reply, in their order.
+
+    Raises:
+        ReplyError: there are none, or they are not in the form of the OpenAI API.
+    """
+    given = reply.get("choices")
+    if not isinstance(given, list) or not given:
+        raise ReplyError(f"the answer has no choices: {_shown(reply)}")
+    try:
+        choices = [_choice(choice, place) for place, choice in enumerate(given)]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise ReplyError(f"the answer's choices cannot be read ({problem}): {_shown(given)}") from None
+    return sorted(choices, key=lambda choice: choice.index) if len(choices) > 1 else choices
+
+
+def _choice(given: Mapping[str, Any], place: int) -> Choice:
+    message = given["message"]
+    text, role, reason = message.get("content"), message.get("role"), given.get("finish_reason")
+    for value in (text, role, reason):
+        if value is not None and value.__class__ is not str:
+            raise TypeError(f"{value!r} is not text")
+    index = given.get("index")
+    logprobs = given.get("logprobs")
+    return Choice(
+        index=place if index is None else int(index),
+        text=text,
+        finish_reason=reason,
+        logprobs=None if logprobs is None else [_token(token) for token in logprobs.get("content") or ()],
+        role=role or "assistant",
+    )
+
+
+def _token(given: Mapping[str, Any]) -> TokenLogprob:
+    top = tuple((str(item["token"]), float(item["logprob"])) for item in given.get("top_logprobs") or ())
+    return TokenLogprob(str(given["token"]), float(given["logprob"]), top)
+
+
+def read_embedding(reply: Mapping[str, Any]) -> list[float]:
+    """The one vector of an embedding's reply.
+
+    Raises:
+        ReplyError: there is none.
+    """
+    data = reply.get("data")
+    vector = data[0].get("embedding") if isinstance(data, list) and data and isinstance(data[0], dict) else None
+    if not isinstance(vector, list) or not vector or not all(isinstance(item, int | float) for item in vector):
+        raise ReplyError(f"the answer has no embedding: {_shown(reply)}")
+    return vector
+
+
+def read_usage(reply: Mapping[str, Any]) -> Usage:
+    """The tokens; what is not told, or not a number, is None."""
+    usage = reply.get("usage")
+    if not isinstance(usage, dict):
+        return Usage()
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(cached))
+
+
+def _count(value: Any) -> int | None:
+    return value if value.__class__ is int else None
+
+
+def _begin(content: bytes) -> str:
+    return repr(content[:_SHOWN].decode("utf-8", "replace"))
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)[:_SHOWN]
