@@ -20,7 +20,8 @@ from gristmill.models.signature import Signature
 from gristmill.storage.storage import Storage
 
 __all__ = [
-    "BatchModel", "Engine", "EngineDeadError", "EngineRefusedError", "LoadContext", "LoadedModel", "ModelInfo", "RowModel",
+    "BatchModel", "Engine", "EngineDeadError", "EngineRefusedError", "LoadContext", "LoadedModel", "ModelInfo",
+    "RowModel",
 ]  # fmt: skip
 
 
@@ -59,6 +60,9 @@ class ModelInfo:
         uses_gpu: whether the model can use a GPU.
         by_row: whether the loaded model is a `RowModel`; shards are then small, since each row is slow.
         preload: modules worth importing before worker processes are started, such as `("sklearn.linear_model",)`.
+        is_alone: whether a replica runs one copy of the model, however many workers it could have, and a process one
+            replica: the model runs many rows at a time by itself.
+        gpus: the GPUs that the engine's options cut each copy over; None where it takes those that it is given.
     """
 
     functions: Mapping[str, Signature]
@@ -66,6 +70,8 @@ class ModelInfo:
     uses_gpu: bool = True
     by_row: bool = False
     preload: tuple[str, ...] = ()
+    is_alone: bool = False
+    gpus: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

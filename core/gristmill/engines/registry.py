@@ -6,6 +6,7 @@ from typing import Any
 from gristmill.engines.protocol import Engine
 from gristmill.errors import GristmillError, ModelError, SpecError
 from gristmill.spec.engine import ENGINE_GROUP, EngineOptions
+from gristmill.spec.enums import InferenceEngine
 
 __all__ = ["engine_for", "installed_engines", "load_engine"]
 
@@ -57,7 +58,7 @@ def _load(entry: EntryPoint) -> Engine:
 
 
 def engine_for(model: str, options: EngineOptions) -> Engine:
-    """The engine that runs a model: the one that the options name, else the first that handles it.
+    """The engine that runs a model: the one that the options name, else the first that handles it and knows them.
 
     Args:
         model: a model reference.
@@ -71,7 +72,7 @@ def engine_for(model: str, options: EngineOptions) -> Engine:
         >>> engine_for("echo:", EngineOptions()).name
         'echo'
     """
-    engine = load_engine(options.engine) if options.engine is not None else _handling(model)
+    engine = load_engine(options.engine) if options.engine is not None else _handling(model, options)
     for name in options.for_engine():
         if name not in engine.option_names:
             known = ", ".join(sorted(engine.option_names)) or "none"
@@ -81,12 +82,14 @@ def engine_for(model: str, options: EngineOptions) -> Engine:
     return engine
 
 
-def _handling(model: str) -> Engine:
+def _handling(model: str, options: EngineOptions) -> Engine:
+    """The first engine that handles a model and knows the options, the generic one last."""
     installed = installed_engines()
-    for entry in installed.values():
-        engine = _load(entry)
-        if engine.handles(model):
-            return engine
-    raise ModelError(
-        f"model {model!r} is not one that an installed engine runs ({', '.join(installed) or 'none'} are installed)"
-    )
+    entries = sorted(installed.values(), key=lambda entry: entry.name.lower() == InferenceEngine.PYTHON_GENERIC.value)
+    handling = [engine for engine in map(_load, entries) if engine.handles(model)]
+    if not handling:
+        raise ModelError(
+            f"model {model!r} is not one that an installed engine runs ({', '.join(installed) or 'none'} are installed)"
+        )
+    given = frozenset(options.for_engine())
+    return next((engine for engine in handling if given <= engine.option_names), handling[0])

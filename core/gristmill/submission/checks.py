@@ -319,6 +319,21 @@ def check_pool(pool: PoolSettings, how: JobSpec, info: ModelInfo, *, name: str, 
             f"the pool {name!r} does not share "
             'GPUs out among workers; use a pool of kind "ray"'
         )
+    if info.is_alone and how.num_workers > 1:
+        raise SpecError(
+            f"job_spec.num_workers={how.num_workers}: a replica of this model is one engine, which runs many rows at a "
+            "time by itself; leave num_workers out, and ask for more replicas"
+        )
+    if info.is_alone and pool.kind == "inline" and how.replicas > 1:
+        raise SpecError(
+            f"job_spec.replicas={how.replicas}: a process can hold one engine of this model, and the pool {name!r} is "
+            "this process; ask for one replica, or use another pool"
+        )
+    if info.gpus is not None and gpus and gpus != info.gpus:
+        raise SpecError(
+            f"job_spec.gpu_requests={gpus:g}: the engine's arguments cut each copy of the model over {info.gpus} GPUs; "
+            f"ask for {info.gpus}, or leave the parallel sizes out, so that they follow gpu_requests"
+        )
     if gpus > 1 and how.num_workers > 1 and (gpus / how.num_workers) % 1:
         raise SpecError(
             f"job_spec.gpu_requests={gpus:g} cannot be shared by num_workers={how.num_workers}: "

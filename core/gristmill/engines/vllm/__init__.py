@@ -1,0 +1,1 @@
+"""Chat, embedding and classification models on vLLM."""

@@ -1,0 +1,166 @@
+"""The engine `vllm`."""
+
+import importlib.util
+import itertools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gristmill.chat.form import CHAT_OPTIONS, response_form
+from gristmill.chat.params import CHAT_PARAMS, split_params
+from gristmill.chat.signature import chat_signature
+from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo, RowModel
+from gristmill.engines.vllm import library
+from gristmill.engines.vllm.adapters import adapter_folders, adapter_rank
+from gristmill.engines.vllm.arguments import FIELD, engine_arguments, gpus_asked
+from gristmill.engines.vllm.chat import ChatModel
+from gristmill.engines.vllm.failure import start_failure
+from gristmill.engines.vllm.pooling import CLASSIFY, EMBED, PoolingModel
+from gristmill.engines.vllm.running import InProcess, OutOfProcess, Running
+from gristmill.errors import ModelError, SpecError
+from gristmill.models.reference import parse_reference
+from gristmill.storage.storage import Storage
+
+__all__ = ["VllmEngine"]
+
+_MODES = ("in_process", "own_process")
+_CHATS = ("ForCausalLM", "ForConditionalGeneration")
+
+
+class VllmEngine:
+    """Runs `hf:` models on vLLM: chats by rows, embeddings and classes by batches.
+
+    Options:
+        engine_args_override: arguments of vLLM's server, such as `["--max-model-len=4096"]`.
+        engine_mode: `in_process` runs vLLM in the worker itself, `own_process` its engine in a process of its own; by
+            default the first on CPUs and the second on GPUs.
+        adapters: LoRA adapters, folders by alias; a row takes the one that its param `model` names.
+        trust_remote_code: let the model's own files run code.
+        param_columns: params that are columns of the input, for each row.
+        response_column: the name of one more column, with the text of the first choice.
+        output_prefix: goes before the names of the response's columns.
+        prefix_grouping: False leaves rows in the order of the input, and does not send those that begin alike together.
+        window: rows in flight (twice the engine's `--max-num-seqs`).
+    """
+
+    name = "vllm"
+    option_names = CHAT_OPTIONS | {"adapters", "engine_args_override", "engine_mode", "trust_remote_code"}
+
+    def handles(self, model: str) -> bool:
+        """Whether the reference is a chat model, as far as its files on this machine tell, and vLLM is installed."""
+        reference = parse_reference(model)
+        return reference.scheme == "hf" and library.is_installed() and _is_chat(reference.target)
+
+    def describe(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
+        """What the model does, as its configuration and vLLM's own parser of arguments see it."""
+        target = _target(model)
+        library.check_installed(need=f"model {model!r}")
+        _check_options(options)
+        adapters = adapter_folders(options.get("adapters"), storage)
+        ranks = [adapter_rank(folder, alias=alias) for alias, folder in adapters.items()]
+        arguments = engine_arguments(target, options, gpus=0, on_cpu=library.is_cpu(), ranks=ranks)
+        traits = library.traits(library.parse_arguments(arguments, field=FIELD), model=model)
+        functions = _functions(options, traits=traits)
+        return ModelInfo(
+            functions, next(iter(functions)), by_row=traits.generates, preload=library.PRELOAD, is_alone=True,
+            gpus=gpus_asked(options),
+        )  # fmt: skip
+
+    def load(self, context: LoadContext) -> BatchModel | RowModel:
+        """The model on a running engine."""
+        target = _target(context.model)
+        library.check_installed(need=f"model {context.model!r}")
+        in_process = _mode(context) == "in_process"
+        library.prepare_process(in_process=in_process, threads=context.threads)
+        adapters = _adapters(context)
+        ranks = [adapter_rank(one.folder, alias=one.alias) for one in adapters.values()]
+        setup = library.parse_arguments(
+            engine_arguments(target, context.options, gpus=context.gpus, on_cpu=library.is_cpu(), ranks=ranks),
+            field=FIELD,
+        )
+        traits = library.traits(setup, model=context.model)
+        try:
+            if not traits.generates:
+                return PoolingModel(library.open_pooling(setup), context, labels=traits.labels)
+            running: Running
+            if in_process:
+                running = InProcess(library.open_in_process(setup))
+            else:
+                running = OutOfProcess(library.open_async(setup))
+        except Exception as error:
+            raise start_failure(error, model=context.model) from error
+        return ChatModel(running, context, adapters=adapters, name=traits.name)
+
+
+def _target(model: str) -> str:
+    reference = parse_reference(model)
+    if reference.scheme != "hf":
+        raise ModelError(f"model {model!r}: the engine vllm runs hf: models (org/name or a folder)")
+    return reference.target
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    mode = options.get("engine_mode")
+    if mode is not None and mode not in _MODES:
+        raise SpecError(f"inference_engine_options.engine_mode: must be one of {', '.join(_MODES)} (given: {mode!r})")
+    window = options.get("window")
+    if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window < 1):
+        raise SpecError(f"inference_engine_options.window: must be a number of rows of at least 1 (given: {window!r})")
+    grouping = options.get("prefix_grouping")
+    if grouping is not None and not isinstance(grouping, bool):
+        raise SpecError(f"inference_engine_options.prefix_grouping: must be True or False (given: {grouping!r})")
+
+
+def _functions(options: Mapping[str, Any], *, traits: library.Traits) -> dict[str, Any]:
+    if not traits.generates:
+        return {"classify": CLASSIFY} if traits.classifies else {"embed": EMBED}
+    params, inputs = split_params(options.get("param_columns"), CHAT_PARAMS)
+    return {"chat": chat_signature(outputs=response_form({}, options).schema, params=params, inputs=inputs)}
+
+
+def _mode(context: LoadContext) -> str:
+    mode = context.options.get("engine_mode")
+    if mode is None:
+        return "in_process" if library.is_cpu() else "own_process"
+    return str(mode)
+
+
+def _adapters(context: LoadContext) -> dict[str, library.Adapter]:
+    folders = adapter_folders(context.options.get("adapters"), context.storage)
+    numbers = itertools.count(1)
+    return {alias: library.Adapter(alias, next(numbers), folder) for alias, folder in folders.items()}
+
+
+def _is_chat(target: str) -> bool:
+    """Whether a model's files on this machine say that it answers chats: an architecture that generates, a template."""
+    folder = Path(target)
+    if not folder.is_dir():
+        cached = _cached_config(target)
+        if cached is None:
+            return False
+        folder = cached.parent
+    try:
+        architectures = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or []
+    except (OSError, ValueError):
+        return False
+    return any(str(name).endswith(_CHATS) for name in architectures) and _has_template(folder)
+
+
+def _has_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    try:
+        return "chat_template" in json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
+def _cached_config(name: str) -> Path | None:
+    """The configuration of a model of the hub, where it has been downloaded before."""
+    if importlib.util.find_spec("huggingface_hub") is None:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, "config.json")
+    return Path(found) if isinstance(found, str) else None
