@@ -104,5 +104,5 @@ def test_a_value_to_misbehave_on_needs_a_column(option: str, storage: Storage) -
 
 def test_other_references_are_refused(storage: Storage) -> None:
     for model in ("echo:loud", "python:a:b"):
-        with pytest.raises(ModelError, match="runs 'echo:' and 'echo:row'"):
+        with pytest.raises(ModelError, match="runs 'echo:', 'echo:row' and 'echo:chat'"):
             EchoEngine().describe(model, {}, storage)

@@ -1,16 +1,17 @@
 """The signature of a chat function, and which column of an input its conversations stand in."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
+from gristmill.chat.form import response_form
 from gristmill.chat.messages import parse_messages
 from gristmill.errors import MessagesError, SchemaError
 from gristmill.models.signature import Feature, Param, Signature
 
-__all__ = ["MESSAGES", "PROMPT", "ChatColumn", "chat_column", "chat_signature", "holds_text"]
+__all__ = ["MESSAGES", "PROMPT", "ChatColumn", "chat_column", "chat_signature", "holds_text", "settled"]
 
 MESSAGES = "messages"
 """The column of chat messages, in any case."""
@@ -40,6 +41,27 @@ def chat_signature(*, outputs: pa.Schema, params: Iterable[Param] = (), inputs: 
         params=tuple(params),
         is_chat=True,
     )
+
+
+def settled(signature: Signature, params: Mapping[str, Any], options: Mapping[str, Any]) -> Signature:
+    """The signature of a chat function, its outputs as the job's params make them: choices have logprobs if asked to.
+
+    Outputs in a form that is not `response_form`'s stay as they are.
+
+    Args:
+        signature: the function's.
+        params: of the job, checked.
+        options: the engine options.
+
+    Example:
+        >>> signature = chat_signature(outputs=response_form({}, {}).schema)
+        >>> settled(signature, {"logprobs": True}, {}).output_schema().field("choices").type.value_type.num_fields
+        4
+    """
+    if signature.output_schema() != response_form({}, options).schema:
+        return signature
+    outputs = response_form(params, options).schema
+    return replace(signature, outputs=tuple(Feature(field.name, field.type) for field in outputs))
 
 
 @dataclass(frozen=True, slots=True)

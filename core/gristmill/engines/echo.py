@@ -13,6 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from gristmill.chat.form import CHAT_OPTIONS
+from gristmill.engines.echo_chat import EchoChat, echo_chat_signature
 from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo, RowModel
 from gristmill.errors import ModelError
 from gristmill.models.columns import match_columns
@@ -25,19 +27,23 @@ __all__ = ["EchoEngine"]
 
 _OUTPUT = "echo"
 _FUNCTION = "echo"
+_CHAT = "chat"
+_ECHO_OPTIONS = frozenset({"column", "output_type"})
 
 
 class EchoEngine:
     """Returns a column `echo`: each row as JSON text, or the value of one column.
 
-    `echo:` runs batches, `echo:row` rows.
+    `echo:` runs batches, `echo:row` rows. `echo:chat` is a chat that answers with what the user said last; it takes
+    messages, params and options as all engines for chats do.
 
     Options:
         column: return this column's value instead of the whole row.
         output_type: the type of `echo`, such as `"int64"`; a value that does not fit it fails.
-        window: rows in flight of `echo:row` (64).
+        window: rows in flight of `echo:row` and `echo:chat` (64).
 
-    Test aids, which make it misbehave in ways that tests can count on; values are those of `column`, compared as text:
+    Test aids, which make it misbehave in ways that tests can count on; values are those of `column`, or the answers of
+    `echo:chat`, compared as text:
         delay: seconds that each call takes (each batch, or each row of `echo:row`).
         fail_on: a value, or a list of them, that raises a ValueError.
         kill_on: a value, or a list of them, that ends the process with SIGKILL.
@@ -49,17 +55,23 @@ class EchoEngine:
     """
 
     name = "echo"
-    option_names = frozenset({"column", "delay", "fail_on", "kill_on", "log", "output_type", "window"})
+    option_names = frozenset({"column", "delay", "fail_on", "kill_on", "log", "output_type", "window"}) | CHAT_OPTIONS
 
     def handles(self, model: str) -> bool:
         """Whether the reference begins with `echo:`."""
         return parse_reference(model).scheme == "echo"
 
     def describe(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:  # noqa: ARG002
-        """One function, `echo`."""
+        """One function, `echo` or `chat`."""
         reference = parse_reference(model)
-        if reference.scheme != "echo" or reference.target not in ("", "batch", "row"):
-            raise ModelError(f"model {model!r}: the engine echo runs 'echo:' and 'echo:row'")
+        if reference.scheme != "echo" or reference.target not in ("", "batch", "row", "chat"):
+            raise ModelError(f"model {model!r}: the engine echo runs 'echo:', 'echo:row' and 'echo:chat'")
+        is_chat = reference.target == "chat"
+        for name in options:
+            if name in (_ECHO_OPTIONS if is_chat else CHAT_OPTIONS - {"window"}):
+                raise ModelError(f"inference_engine_options.{name}: means nothing to {model!r}; leave it out")
+        if is_chat:
+            return ModelInfo({_CHAT: echo_chat_signature(options)}, _CHAT, by_row=True)
         column = options.get("column")
         if column is None and (options.get("fail_on") is not None or options.get("kill_on") is not None):
             raise ModelError(
@@ -71,8 +83,16 @@ class EchoEngine:
 
     def load(self, context: LoadContext) -> BatchModel | RowModel:
         """The model of the kind that the reference names."""
-        rows = parse_reference(context.model).target == "row"
-        return _EchoRows(_Echo(context)) if rows else _EchoBatches(_Echo(context))
+        echo = _Echo(context)
+        target = parse_reference(context.model).target
+        if target == "chat":
+            return EchoChat(
+                context,
+                delay=echo.delay,
+                before=lambda text: echo.note([text]),
+                after=lambda text: echo.check([text]),
+            )
+        return _EchoRows(echo) if target == "row" else _EchoBatches(echo)
 
 
 def _declared(options: Mapping[str, Any]) -> pa.DataType | None:

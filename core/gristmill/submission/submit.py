@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from gristmill.chat.params import check_chat_params
+from gristmill.chat.signature import settled
 from gristmill.engines.protocol import Engine, ModelInfo
 from gristmill.engines.python import describe_object
 from gristmill.engines.registry import engine_for
@@ -152,6 +154,9 @@ def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> 
     function, signature = checks.choose_function(info, wish.job_spec.function_name, model=str(wish.model))
     checks.check_partitions(wish.input_spec, function=function)
     params = check_params(wish.input_spec.params, signature)
+    if signature.is_chat:
+        params = check_chat_params(params)
+        signature = settled(signature, params, options.for_engine())
     source = _source(storage, wish)
     schema = source.schema
     messages = checks.check_chat(schema, wish.input_spec, signature, function=function)
