@@ -273,22 +273,25 @@ def query(sql: str, *, settings: Settings | None = None) -> "QuerySource":
 
 
 def read_output(
-    location: Location, *, columns: list[str] | None = None, settings: Settings | None = None
+    location: Location, *, columns: list[str] | None = None, text: bool = False, settings: Settings | None = None
 ) -> "pa.Table":
     """The rows of a finished output, in input order.
 
     Args:
         location: where the output stands.
         columns: only these.
+        text: of a chat's output: the plain text. A column `response` stands instead of `id, object, created, model,
+            choices, usage`, with the text of the first choice of each row, null where the row failed.
         settings: instead of those in force.
 
     Raises:
         OutputError: the location has no manifest, or a file that it names is missing or damaged.
+        SchemaError: there is no such column, or the output is not a chat's.
     """
     from gristmill.outputs import read as outputs
 
     storage = _storage(settings)
-    return outputs.read_output(storage, storage.resolve(location), columns=columns)
+    return outputs.read_output(storage, storage.resolve(location), columns=columns, text=text)
 
 
 def open_output(location: Location, *, settings: Settings | None = None) -> Any:

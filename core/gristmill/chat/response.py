@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from gristmill.errors import SchemaError, SpecError
 
 __all__ = [
+    "CHOICES",
     "RESPONSE",
     "RESPONSE_NAMES",
     "Choice",
@@ -19,6 +20,9 @@ __all__ = [
     "response_schema",
     "text_of",
 ]
+
+CHOICES = "choices"
+"""The column of a model's answers, before which a prefix may stand."""
 
 RESPONSE = "response"
 """The column of plain text that `text_of` gives."""
@@ -102,7 +106,7 @@ def response_schema(*, logprobs: bool = False, response_column: str | None = Non
     _check_prefix(prefix)
     columns = {f"{prefix}{name}": kind for name, kind in _COLUMNS.items()}
     if logprobs:
-        columns[f"{prefix}choices"] = pa.list_(pa.struct([*_CHOICE, ("logprobs", _LOGPROBS)]))
+        columns[f"{prefix}{CHOICES}"] = pa.list_(pa.struct([*_CHOICE, ("logprobs", _LOGPROBS)]))
     if response_column is not None:
         field = "inference_engine_options.response_column"
         if not isinstance(response_column, str) or not response_column.strip():
@@ -248,7 +252,7 @@ def text_of(table: pa.Table) -> pa.Table:
             "text: the output has no column 'choices', so it is not a chat's; read it without text=True "
             f"(it has: {', '.join(table.column_names) or 'none'})"
         )
-    prefix = table.column_names[place].removesuffix("choices")
+    prefix = table.column_names[place].removesuffix(CHOICES)
     gone = {f"{prefix}{name}" for name in RESPONSE_NAMES}
     left = [name for name in table.column_names if name not in gone]
     names = [name for name in table.column_names[:place] if name in left]
@@ -266,7 +270,7 @@ def text_of(table: pa.Table) -> pa.Table:
 def _has_choices(field: pa.Field) -> bool:
     kind = field.type
     return (
-        field.name.endswith("choices")
+        field.name.endswith(CHOICES)
         and pa.types.is_list(kind)
         and pa.types.is_struct(kind.value_type)
         and {"index", "message", "finish_reason"} <= {inner.name for inner in kind.value_type}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gristmill.chat.response import CHOICES, RESPONSE, text_of
 from gristmill.errors import OutputError, SchemaError
 from gristmill.outputs.manifest import Manifest, OutputFile, read_manifest
 from gristmill.storage.location import is_local, join
@@ -29,23 +30,43 @@ def open_output(storage: Storage, location: str) -> "ds.Dataset":
     return _dataset(storage, location, read_manifest(storage, location))
 
 
-def read_output(storage: Storage, location: str, *, columns: Sequence[str] | None = None) -> pa.Table:
+def read_output(
+    storage: Storage, location: str, *, columns: Sequence[str] | None = None, text: bool = False
+) -> pa.Table:
     """A finished output as a table.
 
     Args:
         storage: where.
         location: the output location.
         columns: only these, in this order.
+        text: of a chat's output: a column `response`, the text of each first choice, instead of the response's columns.
 
     Raises:
         OutputError: see `open_output`.
-        SchemaError: there is no such column.
+        SchemaError: there is no such column, or there are no texts.
     """
     manifest = read_manifest(storage, location)
     names = [column.name for column in manifest.columns]
+    if not text:
+        _assert_known(columns, names, location)
+        return _whole(storage, location, manifest, columns)
+    wanted = None
+    if columns is not None:
+        wanted = [name for name in names if name in columns or name == RESPONSE or name.endswith(CHOICES)]
+    table = text_of(_whole(storage, location, manifest, wanted))
+    if columns is None:
+        return table
+    _assert_known(columns, table.column_names, location)
+    return table.select(list(columns))
+
+
+def _assert_known(columns: Sequence[str] | None, names: Sequence[str], location: str) -> None:
     unknown = [name for name in columns or () if name not in names]
     if unknown:
         raise SchemaError(f"columns: the output at {location!r} has no {unknown[0]!r}; it has {', '.join(names)}")
+
+
+def _whole(storage: Storage, location: str, manifest: Manifest, columns: Sequence[str] | None) -> pa.Table:
     table = _read(storage, location, manifest, columns)
     if table.num_rows != manifest.rows:
         raise OutputError(f"{location!r} holds {table.num_rows} rows, its manifest says {manifest.rows}: it is damaged")
