@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -54,7 +55,10 @@ def _serve() -> tuple[str, str, int, str | None] | None:
             if len(word) != len(("engine", "model", "options")):
                 return cast("tuple[str, str, int, str | None]", word)
             _answer("looking", answers)  # if this process ends now, the model ended it
-            _answer(_describe(*word), answers)
+            found = _describe(*word)
+            _answer(found, answers)
+            # the client has work of its own now, and workers that are forked have these imports done
+            _import(getattr(found, "preload", ()))
 
 
 def _answer(value: Any, answers: BinaryIO) -> None:
@@ -91,7 +95,7 @@ def _run(home: str, job_id: str, generation: int) -> int:
     return 0 if state.status is JobStatus.DONE else 1
 
 
-def _import(modules: list[str]) -> None:
+def _import(modules: Iterable[str]) -> None:
     """Import what can be: a module that cannot be here fails where it is used, with its reason.
 
     Nothing of it is garbage, so collecting would only cost time now, and copies of pages in the forked workers later.
