@@ -1,7 +1,8 @@
 """The window of a row model: full across blocks and tasks, results in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -9,10 +10,12 @@ import pyarrow as pa
 from gristmill.engines.protocol import RowModel
 from gristmill.inputs.block import Block
 from gristmill.plan.shards import Shard
+from gristmill.replica.assembly import Assembly
 from gristmill.replica.inference import Result
-from gristmill.replica.messages import Task
+from gristmill.replica.messages import Announced, Event, Task
+from gristmill.replica.meter import Meter
 from gristmill.replica.stream import Item, TaskEnd, TaskStart
-from gristmill.replica.window import run_window
+from gristmill.replica.window import Window
 from gristmill.spec.row_error import RowError
 
 
@@ -56,16 +59,35 @@ def items(tasks: int, blocks: int, rows: int, *, careful: bool = False) -> list[
     return found
 
 
-async def stream(given: list[Item]) -> AsyncIterator[Item]:
-    for item in given:
-        yield item
+class Bench:
+    """A window whose results are written at once."""
+
+    def __init__(self, model: RowModel) -> None:
+        self.emitted: list[TaskStart | Result | TaskEnd] = []
+        self.events: list[Event] = []
+        self.meter = Meter(self.events.append)
+        self.window = Window(model, emit=self.emit, send=self.send, meter=self.meter)
+        self.schema = model.output_schema
+
+    def emit(self, item: TaskStart | Assembly | TaskEnd) -> None:
+        if isinstance(item, Assembly):
+            result = item.result(self.schema)
+            self.window.wrote(result.rows.num_rows, 0)
+            self.emitted.append(result)
+        else:
+            self.emitted.append(item)
+
+    def send(self, event: Event, *, sure: bool = False) -> None:
+        self.events.append(event)
+
+    def told(self, kind: type[Event]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
 
 
-def run(model: Gate, given: list[Item]) -> tuple[list[Any], list[tuple[int, int, int]]]:
-    emitted: list[Any] = []
-    announced: list[tuple[int, int, int]] = []
-    asyncio.run(run_window(model, stream(given), emitted.append, lambda *rows: announced.append(rows)))
-    return emitted, announced
+def run(model: RowModel, given: Iterable[Item]) -> tuple[list[Any], list[tuple[int, int, int]]]:
+    bench = Bench(model)
+    asyncio.run(bench.window.run(given))
+    return bench.emitted, [(event.task, event.start, event.stop) for event in bench.told(Announced)]
 
 
 def test_results_come_in_order_and_each_bad_row_is_its_own_error() -> None:
@@ -88,8 +110,9 @@ def test_the_window_is_full_across_blocks_and_never_fuller() -> None:
 def test_one_slow_row_does_not_stop_the_others() -> None:
     async def scenario() -> tuple[int, int]:
         model = Gate(slow=0)
-        emitted: list[Any] = []
-        work = asyncio.create_task(run_window(model, stream(items(4, 2, 5)), emitted.append, lambda *rows: None))
+        bench = Bench(model)
+        emitted = bench.emitted
+        work = asyncio.create_task(bench.window.run(items(4, 2, 5)))
         await asyncio.sleep(0.3)
         flying, before = model.flying, len(emitted)
         model.release.set()
@@ -104,20 +127,18 @@ def test_one_slow_row_does_not_stop_the_others() -> None:
 
 def test_finished_blocks_are_emitted_while_the_stream_waits_for_more() -> None:
     async def scenario() -> int:
-        emitted: list[Any] = []
+        bench = Bench(Gate())
         first, second = items(1, 1, 4), items(1, 1, 4)
-        more = asyncio.Event()
+        more = threading.Event()
 
-        async def slow() -> AsyncIterator[Item]:
-            for item in first:
-                yield item
-            await more.wait()
-            for item in second:
-                yield item
+        def slow() -> Iterator[Item]:
+            yield from first
+            more.wait()
+            yield from second
 
-        work = asyncio.create_task(run_window(Gate(), slow(), emitted.append, lambda *rows: None))
+        work = asyncio.create_task(bench.window.run(slow()))
         await asyncio.sleep(0.3)
-        count = len(emitted)
+        count = len(bench.emitted)
         more.set()
         await work
         return count

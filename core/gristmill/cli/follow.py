@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gristmill.cli import console
+from gristmill.cli.metrics import busy, token_speed
 from gristmill.cli.text import brief, count, duration, one_line
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ _LOOK = 0.5
 
 _WIDE = 90
 """Columns from which on the bar shows the time it took so far too."""
+
+_VERY_WIDE = 130
+"""And what a model reads, writes and holds."""
 
 _SAY = 10.0
 """Seconds between plain lines while nothing but the counts changes."""
@@ -57,7 +61,7 @@ def line(seen: Seen) -> str:
     if total:
         parts.append(f"{100 * progress.rows / total:.0f} %")
     if not seen.status.is_terminal:
-        parts += _speed(progress)
+        parts += _speed(progress) + _details(progress)
     if progress.errors:
         parts.append(count(progress.errors, "error"))
     return "  ".join(parts)
@@ -70,6 +74,10 @@ def _speed(progress: "Progress") -> list[str]:
     if progress.eta is not None:
         parts.append(f"{duration(progress.eta)} left")
     return parts
+
+
+def _details(progress: "Progress") -> list[str]:
+    return [part for part in (token_speed(progress), busy(progress)) if part]
 
 
 def follow(job: "Job", *, timeout: float = -1) -> Seen:
@@ -138,12 +146,13 @@ class _Bar:
             TextColumn("{task.fields[rows]}"),
             TextColumn("{task.fields[speed]}", style="dim"),
             TextColumn("{task.fields[errors]}", style="red"),
+            *([TextColumn("{task.fields[details]}", style="dim")] if console.err().width >= _VERY_WIDE else []),
             *([TimeElapsedColumn()] if console.err().width >= _WIDE else []),
             console=console.err(),
             transient=True,
             expand=True,
         )
-        self._task = self.bar.add_task("", total=None, status="PENDING", rows="", speed="", errors="")
+        self._task = self.bar.add_task("", total=None, status="PENDING", rows="", speed="", errors="", details="")
 
     def show(self, seen: Seen) -> None:
         fields: dict[str, Any] = {"status": seen.status.value}
@@ -153,6 +162,7 @@ class _Bar:
             shown = brief(progress.rows) if total is None else f"{brief(progress.rows)}/{brief(total)}"
             fields["rows"] = f"{shown} rows"
             fields["speed"] = ", ".join(_speed(progress))
+            fields["details"] = ", ".join(_details(progress))
             fields["errors"] = count(progress.errors, "error") if progress.errors else ""
             if progress.workers == 0 and progress.rows == 0:
                 fields["speed"] = "starting workers"

@@ -10,6 +10,7 @@ import typer
 
 from gristmill.cli import console
 from gristmill.cli.exits import handled
+from gristmill.cli.metrics import amounts, busy, token_speed
 from gristmill.cli.reattach import Reattach
 from gristmill.cli.text import age, count, cut, duration, one_line, printable
 
@@ -122,9 +123,11 @@ def _counts(job: "Job") -> list[tuple[str, Any]]:
         ("shards", f"{count(progress.shards)} of {count(progress.shards_total)}" if progress.shards_total else ""),
         ("rate", f"{count(progress.rate)} rows/s" if running and progress.rate else ""),
         ("left", duration(progress.eta) if running and progress.eta is not None else ""),
+        ("tokens", token_speed(progress) if running else ""),
+        ("model", busy(progress) if running else ""),
         ("workers", f"{progress.workers} ready" if running else ""),
         ("dashboard", progress.dashboard or ""),
-        *((one_line(name), f"{value:,.6g}") for name, value in progress.metrics.items()),
+        *amounts(progress.metrics, progress.means),
     ]
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from gristmill.cli import console
 from gristmill.cli.exits import DONE, FAILED
+from gristmill.cli.metrics import amounts
 from gristmill.cli.text import count, cut, duration, one_line, printable
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def print_report(job: "Job", *, as_json: bool, took: float | None = None, resuma
         ("message", "" if code == DONE else message_of(facts)),
         ("rows", rows),
         ("errors", count(facts["errors"]) if facts["errors"] else ""),
-        *((one_line(name), f"{value:,.6g}") for name, value in facts["metrics"].items()),
+        *amounts(facts["metrics"], {} if progress is None else progress.means),
         ("output", facts["location"] if code == DONE else ""),
     ]
     console.out().print(console.facts(pairs))

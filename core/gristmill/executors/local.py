@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -212,6 +213,10 @@ def _main(spec: WorkerSpec, connection: Connection, foreign: Sequence[Connection
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = _Channel(connection)
-    with capture_output(lambda text: channel.send(Log(text))):
-        run_worker(spec, channel)
+    try:
+        with capture_output(lambda text: channel.send(Log(text))):
+            run_worker(spec, channel)
+    except BaseException:  # noqa: BLE001 - the end of the worker, whatever it is
+        channel.send(Log(traceback.format_exc()))
+        os._exit(1)  # at once: what the model has started may never end by itself
     os._exit(0)

@@ -84,7 +84,11 @@ class Progress:
         rate: rows per second, lately.
         eta: seconds left; None while unknown.
         workers: workers that are ready.
-        metrics: sums that engines report, such as tokens.
+        metrics: sums that models report, such as `prompt_tokens`, `cached_tokens` and `output_tokens`.
+        rates: the same per second, lately.
+        means: the same per second, since the run's first worker was ready.
+        gauges: what the models are busy with, all workers together: `rows_in_flight`, `rows_waiting` (in the engine's
+            own queue and before it), and what else an engine tells.
         dashboard: the Ray dashboard's address, if there is one.
     """
 
@@ -99,6 +103,9 @@ class Progress:
     eta: float | None = None
     workers: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
+    means: dict[str, float] = field(default_factory=dict)
+    gauges: dict[str, float] = field(default_factory=dict)
     dashboard: str | None = None
 
 

@@ -1,12 +1,12 @@
 """Running a batch model over blocks, and finding the rows that fail."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from gristmill.engines.protocol import BatchModel
+from gristmill.engines.protocol import BatchModel, EngineDeadError
 from gristmill.inputs.block import Block
 from gristmill.replica.agreement import Agreement, conform, is_complete, seen_schema
 from gristmill.replica.sizing import BatchSizer
@@ -25,6 +25,7 @@ class Result:
         outputs: the output columns, n rows, null where a row failed; None when no row has a result.
         errors: the rows that failed, by position.
         cut: the search for failing rows was given up here: the task has more errors than the job allows.
+        metrics: what the model counted for these rows, such as tokens.
     """
 
     start: int
@@ -32,6 +33,7 @@ class Result:
     outputs: pa.RecordBatch | None
     errors: dict[int, RowError]
     cut: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -130,6 +132,8 @@ class BatchRunner:
         count = rows.num_rows
         try:
             outputs = self.model.infer(rows)
+        except EngineDeadError:
+            raise
         except Exception as error:  # noqa: BLE001 - a model may raise anything, and it is data here
             if count == 1:
                 errors[offset] = RowError.of(error, step="infer")

@@ -13,8 +13,8 @@ from gristmill.spec.input import ColumnHandling
 from gristmill.spec.row_error import RowError
 
 __all__ = [
-    "Advanced", "Announced", "Assign", "Began", "Command", "Died", "Event", "Fatal", "Log", "PartDone", "Proposed",
-    "Ready", "Stop", "Task", "TaskFailed", "UseSchema", "WorkerSpec",
+    "Advanced", "Announced", "Assign", "Began", "Command", "Died", "EngineDied", "Event", "Fatal", "Log", "PartDone",
+    "Proposed", "Ready", "Rested", "Stop", "Task", "TaskFailed", "UseSchema", "Wants", "WorkerSpec",
 ]  # fmt: skip
 
 
@@ -28,7 +28,7 @@ class Task:
         start: the first row, counted within the shard.
         stop: the row after the last; None for the shard's end.
         careful: the range is suspected of killing its worker: announce each call to the model before making it.
-        deaths: how many workers have died on it.
+        deaths: how many workers have died while they ran nothing but this one row.
         failures: how often storage has failed it.
         verdict: do not run the model; record every row as failed with this error.
     """
@@ -136,6 +136,13 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True)
+class Rested:
+    """The model has no row of a task now; it may begin on it again."""
+
+    task: int
+
+
+@dataclass(frozen=True, slots=True)
 class Announced:
     """A careful task is about to run these rows of its shard: [start, stop)."""
 
@@ -183,11 +190,32 @@ class PartDone:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """A task has so many rows behind it, of which so many failed; told now and then, for the progress bar."""
+    """What a worker has done since it started; told about once a second.
 
-    task: int
+    Attributes:
+        rows: rows done, those in finished parts included.
+        errors: those of them that failed.
+        metrics: sums that the model reports, such as tokens.
+        gauges: what it is busy with now: `rows_in_flight`, `rows_waiting`, and what the engine adds.
+    """
+
     rows: int
     errors: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    gauges: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """The worker has read all of its tasks and could hold so many rows more.
+
+    Attributes:
+        rows: how many.
+        is_urgent: its model will soon have nothing to do.
+    """
+
+    rows: int
+    is_urgent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +237,19 @@ class Fatal:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineDied:
+    """The engine behind the model is gone, and the worker ends; `Died` follows.
+
+    Attributes:
+        reason: what the engine said.
+        tasks: those that had rows in flight.
+    """
+
+    reason: str
+    tasks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Died:
     """The worker's process is gone. Said by the executor; nothing follows until the worker is restarted."""
 
@@ -222,4 +263,18 @@ class Log:
     text: str
 
 
-Event = Advanced | Ready | Began | Announced | Proposed | PartDone | TaskFailed | Fatal | Died | Log
+Event = (
+    Advanced
+    | Announced
+    | Began
+    | Died
+    | EngineDied
+    | Fatal
+    | Log
+    | PartDone
+    | Proposed
+    | Ready
+    | Rested
+    | TaskFailed
+    | Wants
+)

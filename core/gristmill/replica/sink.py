@@ -1,7 +1,6 @@
 """The last stage of a worker: results become parts, and the runner is told."""
 
 import secrets
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +12,8 @@ from gristmill.outputs.part import PartWriter
 from gristmill.outputs.schema import error_array, output_schema, schema_digest
 from gristmill.replica.agreement import Agreement
 from gristmill.replica.inference import Result
-from gristmill.replica.messages import Advanced, Event, PartDone, Task, TaskFailed
+from gristmill.replica.messages import Event, PartDone, Task, TaskFailed
+from gristmill.replica.meter import Meter
 from gristmill.replica.stream import TaskEnd, TaskStart
 from gristmill.spec.row_error import RowError
 from gristmill.storage.location import join
@@ -24,7 +24,6 @@ __all__ = ["Sink"]
 _ROLL_ROWS = 4_000_000
 _ROLL_BYTES = 512 * 1024**2
 _SAMPLES = 100
-_ADVANCE_SECONDS = 1.0
 
 
 class _Part:
@@ -35,6 +34,7 @@ class _Part:
         self.rows = 0
         self.errors = 0
         self.samples: list[tuple[int, RowError]] = []
+        self.metrics: dict[str, float] = {}
         self.outputs: pa.Schema | None = None
         self.file: str | None = None
         self.writer: PartWriter | None = None
@@ -55,7 +55,7 @@ class Sink:
         agreement: the output columns.
         record_errors: keep failed rows, with an `_error` column; otherwise a part with failed rows is not kept.
         send: tells the runner.
-        metrics: sums that the engine reports since they were last asked for.
+        meter: what is taken from it again when rows are lost, since they will be done again.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Sink:
         agreement: Agreement,
         record_errors: bool,
         send: Callable[[Event], None],
-        metrics: Callable[[], Mapping[str, float]],
+        meter: Meter,
     ) -> None:
         self._storage = storage
         self._folder = parts
@@ -75,12 +75,10 @@ class Sink:
         self._agreement = agreement
         self._record_errors = record_errors
         self._send = send
-        self._metrics = metrics
-        self._told = time.monotonic()
+        self._meter = meter
         self._task: Task | None = None
         self._part = _Part(0)
         self._failure: Exception | None = None
-        self._rows = self._errors = 0
         self._failed: set[int] = set()
         self._finishing: deque[Future[None]] = deque()
 
@@ -91,13 +89,15 @@ class Sink:
         next one is begun here.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="finish") as self._finisher:
-            for item in items:
-                self._consume(item)
+            try:
+                for item in items:
+                    self._consume(item)
+            finally:
+                self._abandon(self._part)  # the worker stops in the middle of a task
 
     def _consume(self, item: TaskStart | Result | TaskEnd) -> None:
         if isinstance(item, TaskStart):
             self._task, self._part, self._failure = item.task, _Part(item.task.start), None
-            self._rows = self._errors = 0
             return
         assert self._task is not None
         try:
@@ -105,16 +105,17 @@ class Sink:
                 self._take(self._task, item)
             elif self._failure is None and isinstance(item, TaskEnd) and item.error is None:
                 self._finish(self._task, self._part, last=True)
+                self._part = _Part(0)
         except Exception as error:  # noqa: BLE001 - whatever writing raises is told, and the task given back
             self._failure = error
         if isinstance(item, Result):
-            self._rows += item.rows.num_rows
-            self._errors += len(item.errors)
-            self._advance(self._task)
+            if self._failure is not None:
+                self._lose(item.rows.num_rows, len(item.errors), item.metrics)
             return
         problem = self._failure or item.error
         if problem is not None:
             self._submit(self._fail, self._task, self._part, problem)
+            self._part = _Part(0)
 
     def _take(self, task: Task, result: Result) -> None:
         part = self._part
@@ -133,6 +134,8 @@ class Sink:
         part.rows += result.rows.num_rows
         part.bytes += result.rows.nbytes
         part.errors += len(result.errors)
+        for name, value in result.metrics.items():
+            part.metrics[name] = part.metrics.get(name, 0) + value
         for index, error in list(result.errors.items())[: _SAMPLES - len(part.samples)]:
             part.samples.append((result.start + index, error))
 
@@ -167,7 +170,7 @@ class Sink:
 
     def _close(self, task: Task, part: _Part, last: bool) -> None:  # noqa: FBT001 - called by the executor
         if task.id in self._failed:
-            self._abandon(part)
+            self._drop(part)
             return
         size, digest = 0, ""
         try:
@@ -179,12 +182,13 @@ class Sink:
             self._fail(task, part, error)
             return
         file = part.file if part.writer is not None else None
-        metrics = dict(self._metrics())
         samples = tuple(part.samples)
-        self._send(PartDone(task.id, part.start, part.rows, file, size, digest, part.errors, samples, metrics, last))
+        self._send(
+            PartDone(task.id, part.start, part.rows, file, size, digest, part.errors, samples, part.metrics, last)
+        )
 
     def _fail(self, task: Task, part: _Part, error: Exception) -> None:
-        self._abandon(part)
+        self._drop(part)
         if task.id not in self._failed:
             self._failed.add(task.id)
             self._send(_failure(task, error))
@@ -194,11 +198,12 @@ class Sink:
             part.writer.abort()
             part.writer = None
 
-    def _advance(self, task: Task) -> None:
-        now = time.monotonic()
-        if now - self._told >= _ADVANCE_SECONDS:
-            self._told = now
-            self._send(Advanced(task.id, self._rows, self._errors))
+    def _drop(self, part: _Part) -> None:
+        self._abandon(part)
+        self._lose(part.rows, part.errors, part.metrics)
+
+    def _lose(self, rows: int, errors: int, metrics: Mapping[str, float]) -> None:
+        self._meter.add(rows=-rows, errors=-errors, metrics={name: -value for name, value in metrics.items()})
 
 
 def _same(one: pa.Schema, other: pa.Schema | None) -> bool:

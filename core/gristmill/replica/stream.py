@@ -1,5 +1,6 @@
 """What flows through a worker: blocks of rows between a task's beginning and its end, and the pumps between stages."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator
@@ -68,12 +69,14 @@ class Prefetch:
     def __iter__(self) -> Iterator[Item]:
         while True:
             item = self._queue.get()
-            if item is None:
+            if item is None or self._closed.is_set():
                 return
             if isinstance(item, BaseException):
                 raise item
             yield item
 
     def close(self) -> None:
-        """Stop running ahead; what is waiting is dropped."""
+        """Stop running ahead; what is waiting is dropped, and whoever iterates over this comes to the end."""
         self._closed.set()
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(None)

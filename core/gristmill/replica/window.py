@@ -2,142 +2,349 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
-import pyarrow as pa
-
-from gristmill.engines.protocol import RowModel
-from gristmill.inputs.block import Block
-from gristmill.replica.inference import Result, expand
+from gristmill.engines.protocol import EngineDeadError, EngineRefusedError, RowModel
+from gristmill.replica.assembly import Assembly
+from gristmill.replica.buffer import RowBuffer, WaitingRow
+from gristmill.replica.feed import Arrival, Feed, Room
+from gristmill.replica.messages import Announced, Began, EngineDied, Event, Rested, Task, Wants
+from gristmill.replica.meter import Meter
+from gristmill.replica.prefixes import PrefixSample
 from gristmill.replica.stream import Item, TaskEnd, TaskStart
 from gristmill.spec.row_error import RowError
 
-__all__ = ["run_window"]
+__all__ = ["Window"]
 
-_AHEAD = 16
-"""Windows' worth of finished rows that may wait for one slow row before them."""
-
-
-@dataclass(slots=True)
-class _Pending:
-    """An item on its way; a block is ready when all of its rows are back."""
-
-    item: Item
-    left: int = 0
-    results: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    errors: dict[int, RowError] = field(default_factory=dict)
+_CAREFUL_CUTS = 16
+_CAREFUL_ROWS = 64
+_TELL_SECONDS = 1.0
+_RAMP = 8
+_RAMP_SECONDS = 0.25
+_RAMP_IDLE = 0.05
+_RAMP_LOOK = 0.005
+_FAREWELL_SECONDS = 2.0
 
 
-async def run_window(
-    model: RowModel,
-    items: AsyncIterator[Item],
-    emit: Callable[[TaskStart | Result | TaskEnd], None],
-    announce: Callable[[int, int, int], None],
-) -> None:
-    """Run every row of the items and emit the results in the items' order.
+class Send(Protocol):
+    """Tells the runner; see `gristmill.replica.channel.Channel.send`."""
+
+    def __call__(self, event: Event, *, sure: bool = False) -> None: ...
+
+
+class Window:
+    """Keeps as many rows with a model as it asks for, and gives their results in the order of the input.
+
+    Rows are sent in the order of arrival, or grouped by what they begin with where the model has a `prefix_key` and the
+    rows gain by it. Rows of a careful task are run alone, a sixteenth at a time, each group announced before it.
 
     Args:
         model: the loaded model.
-        items: blocks between their tasks' starts and ends.
-        emit: takes what is finished; called from this thread, in order.
-        announce: told (task, start, stop) before rows of a careful task are run, one at a time.
+        emit: takes what is finished, in the items' order; called in the event loop, must not wait. For each assembly
+            `wrote` must be called in the end.
+        send: tells the runner which tasks have rows in flight, and what is announced and wanted.
+        meter: counts rows.
+        is_dry: whether the worker has no task left to read.
     """
-    pending: deque[_Pending] = deque()
-    slots = asyncio.Semaphore(model.window)
-    moved = asyncio.Event()
-    waiting = 0
-    running: set[asyncio.Task[None]] = set()
 
-    def flush() -> None:
-        nonlocal waiting
-        while pending and pending[0].left == 0:
-            entry = pending.popleft()
-            if isinstance(entry.item, Block):
-                waiting -= entry.item.rows.num_rows
-                emit(_result(entry, entry.item, model.output_schema))
-            else:
-                emit(entry.item)
+    def __init__(
+        self,
+        model: RowModel,
+        *,
+        emit: Callable[[TaskStart | Assembly | TaskEnd], None],
+        send: Send,
+        meter: Meter,
+        is_dry: Callable[[], bool] = lambda: False,
+    ) -> None:
+        key = getattr(model, "prefix_key", None)
+        self.room = Room(window=model.window, has_keys=key is not None)
+        self._model = model
+        self._key = key
+        self._emit = emit
+        self._send = send
+        self._meter = meter
+        self._is_dry = is_dry
+        self._sample = PrefixSample()
+        self._buffer = RowBuffer(capacity=self.room.capacity)
+        self._pending: deque[TaskStart | Assembly | TaskEnd] = deque()
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._allowed = model.window
+        self._flying = 0
+        self._flying_by_task: dict[int, int] = {}
+        self._wanted = 0  # 1 when more rows were asked for, 2 when that was urgent
+        self._finished = self._failed = 0  # since the meter was told
+        self._quiet = asyncio.Event()
+        self._has_ended = False
+        self._is_running = self._is_stopped = False
 
-    async def run(entry: _Pending, index: int, row: Mapping[str, Any]) -> None:
+    async def run(self, items: Iterable[Item]) -> None:
+        """Run every row of the items, and return when all is emitted or `stop` is called.
+
+        Args:
+            items: blocks between their tasks' starts and ends; iterated in another thread.
+
+        Raises:
+            EngineDeadError: the engine is gone; the runner has been told which tasks had rows in flight.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._feed = Feed(items, self.room, self._key)
+        self._feed.start()
+        admission = self._loop.create_task(self._admit())
+        admission.add_done_callback(self._check)
+        self._ticker = self._loop.call_later(_TELL_SECONDS, self._tick)
+        self._is_running = True
+        if self._is_stopped:
+            self._end()
         try:
-            entry.results[index] = await model.infer_row(row)
-        except asyncio.CancelledError as error:
-            current = asyncio.current_task()
-            if current is not None and current.cancelling():
-                raise
-            entry.errors[index] = RowError.of(error, step="infer")
-        except Exception as error:  # noqa: BLE001 - a model may raise anything, and it is data here
-            entry.errors[index] = RowError.of(error, step="infer")
+            await self._over
         finally:
-            slots.release()
-            entry.left -= 1
-            if entry.left == 0:
-                flush()
-                moved.set()
+            self._is_running = False
+            self._ticker.cancel()
+            self._feed.close()
+            left = {admission, *self._lanes}
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=_FAREWELL_SECONDS)
+            self._count()
 
-    careful: TaskStart | None = None
-    async for item in items:
-        entry = _Pending(item)
-        pending.append(entry)
-        if isinstance(item, TaskStart):
-            careful = item if item.task.careful else None
-        if isinstance(item, Block):
-            waiting += item.rows.num_rows
-            entry.errors.update(item.errors)
-            entry.left = item.rows.num_rows - len(item.errors)
-            for index, row in enumerate(item.model_rows.to_pylist()):
-                if index in item.errors:
-                    continue
-                if careful is not None:
-                    await _drained(running)
-                    announce(careful.task.id, item.start + index, item.start + index + 1)
-                await slots.acquire()
-                task = asyncio.create_task(run(entry, index, row))
-                running.add(task)
-                task.add_done_callback(running.discard)
-        flush()
-        while waiting > _AHEAD * model.window and pending and pending[0].left:
-            moved.clear()
-            await moved.wait()
-    await _drained(running)
-    flush()
+    def stop(self) -> None:
+        """Drop everything; safe from other threads."""
+        self._is_stopped = True
+        if self._is_running:
+            self._loop.call_soon_threadsafe(self._end)
 
+    def wrote(self, rows: int, size: int) -> None:
+        """Count rows of an assembly as written, with the bytes of their results; safe from one other thread."""
+        self.room.wrote(rows, size)
+        self._feed.nudge()
 
-async def _drained(running: set[asyncio.Task[None]]) -> None:
-    while running:
-        await asyncio.wait(set(running))
+    def _end(self) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
 
+    def _check(self, task: "asyncio.Task[None]") -> None:
+        """A bug in a task of ours ends the window."""
+        if not task.cancelled() and (error := task.exception()) is not None and not self._over.done():
+            self._over.set_exception(error)
 
-def _result(entry: _Pending, block: Block, schema: pa.Schema) -> Result:
-    rows = block.rows.num_rows
-    good = sorted(entry.results)
-    if not good:
-        return Result(block.start, block.rows, None, entry.errors)
-    columns = {name: [entry.results[index].get(name) for index in good] for name in schema.names}
-    outputs, unfit = _columns(columns, schema)
-    entry.errors.update({good[index]: error for index, error in unfit.items()})
-    if len(good) < rows:
-        outputs = expand(outputs, good, rows)
-    return Result(block.start, block.rows, outputs, entry.errors)
+    # rows come in
 
+    async def _admit(self) -> None:
+        arrivals, arrived = self._feed.arrivals, self._feed.arrived
+        task: Task | None = None
+        while True:
+            while not arrivals:
+                arrived.clear()
+                await arrived.wait()
+            item = arrivals.popleft()
+            if item is None:
+                self._has_ended = True
+            elif isinstance(item, BaseException):
+                raise item
+            elif isinstance(item, Arrival):
+                assert task is not None
+                assembly = Assembly(task, item.block)
+                self._pending.append(assembly)
+                if task.careful:
+                    await self._run_carefully(assembly, item)
+                else:
+                    self._take_in(assembly, item)
+            else:
+                task = item.task
+                self._pending.append(item)
+                self._wanted = 0
+            self._flush()
+            self._ask()
+            if self._has_ended:
+                return
 
-def _columns(columns: dict[str, list[Any]], schema: pa.Schema) -> tuple[pa.RecordBatch, dict[int, RowError]]:
-    """Arrow columns of Python values; the values that do not fit become errors."""
-    arrays: list[pa.Array] = []
-    errors: dict[int, RowError] = {}
-    for column in schema:
-        values = columns[column.name]
+    def _take_in(self, assembly: Assembly, arrival: Arrival) -> None:
+        keys, errors = arrival.keys, assembly.errors
+        if keys is not None and self._sample.add(keys):
+            self._regroup(is_first=self._buffer.numbered == 0)
+        for index, cells in enumerate(arrival.cells):
+            if index not in errors:
+                key = "" if keys is None else keys[index]
+                self._buffer.add(WaitingRow(assembly, index, cells, key=key, size=arrival.row_bytes))
+        self._fill()
+
+    def _regroup(self, *, is_first: bool) -> None:
+        is_worth = self._sample.is_worth
+        if is_first and not is_worth:
+            return  # too few to tell: more are gathered meanwhile
+        self._buffer.is_grouping = self.room.is_grouping = is_worth
+        self._buffer.capacity = self.room.capacity
+        if is_first:
+            self._allowed = max(1, self._model.window // _RAMP)
+            self._loop.create_task(self._ramp()).add_done_callback(self._check)
+
+    async def _ramp(self) -> None:
+        """Send a few rows at once, and the others when the buffer is full: an engine's cache is as cold as can be now.
+
+        The sweep then begins anew, since the first rows were chosen among few.
+        """
+        deadline = self._loop.time() + _RAMP_SECONDS
+        while (  # noqa: ASYNC110 - it looks at what another thread counts
+            not self._has_ended
+            and self.room.waiting < self.room.capacity
+            and self._feed.idle_seconds < _RAMP_IDLE
+            and self._loop.time() < deadline
+        ):
+            await asyncio.sleep(_RAMP_LOOK)
+        self._buffer.restart()
+        self._allowed = self._model.window
+        self._fill()
+
+    async def _run_carefully(self, assembly: Assembly, arrival: Arrival) -> None:
+        await self._emptied()
+        task = assembly.task
+        size = max(1, _CAREFUL_ROWS if task.rows is None else task.rows // _CAREFUL_CUTS)
+        is_grouping, self._buffer.is_grouping = self._buffer.is_grouping, False
+        for first in range(0, len(arrival.cells), size):
+            last = min(first + size, len(arrival.cells))
+            group = [index for index in range(first, last) if index not in assembly.errors]
+            if group:
+                self._send(Announced(task.id, assembly.start + first, assembly.start + last), sure=True)
+            for index in group:
+                self._buffer.add(WaitingRow(assembly, index, arrival.cells[index], size=arrival.row_bytes))
+            self._fill()
+            await self._emptied()
+        self._buffer.is_grouping = is_grouping
+
+    async def _emptied(self) -> None:
+        """Wait until no row waits or is in flight."""
+        while self._buffer or self._flying:
+            self._quiet.clear()
+            await self._quiet.wait()
+
+    def _ask(self) -> None:
+        """Ask the runner for more where the worker has nothing left to read: sooner where rows are grouped."""
+        if self._wanted == 2 or not self._is_dry() or self._has_ended:
+            return
+        waiting = len(self._buffer)
+        if waiting >= self.room.capacity:
+            return
+        urgency = 2 if waiting < self._model.window else 1
+        if urgency > self._wanted:
+            self._wanted = urgency
+            self._send(Wants(self.room.capacity - waiting, is_urgent=urgency == 2))
+
+    # rows go out
+
+    def _fill(self) -> None:
+        """Have all lanes at work that there are rows for."""
+        while self._buffer and len(self._lanes) < self._allowed and not self._over.done():
+            lane = self._loop.create_task(self._lane(self._next()))
+            self._lanes.add(lane)
+            lane.add_done_callback(self._check)
+
+    async def _lane(self, first: WaitingRow) -> None:
+        lane = asyncio.current_task()
+        assert lane is not None
         try:
-            arrays.append(pa.array(values, column.type))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            for index, value in enumerate(values):
-                try:
-                    pa.array([value], column.type)
-                except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-                    errors.setdefault(index, RowError.of(error, step="output", reference=column.name))
-            arrays.append(
-                pa.array([None if index in errors else value for index, value in enumerate(values)], column.type)
-            )
-    return pa.RecordBatch.from_arrays(arrays, schema=schema), errors
+            await self._run_rows(first, lane)
+        finally:
+            self._lanes.discard(lane)  # at once: whoever fills the lanes next must not count this one
+
+    async def _run_rows(self, first: WaitingRow, lane: "asyncio.Task[None]") -> None:
+        """One row after the other, while there are any."""
+        model, over = self._model, self._over
+        row: WaitingRow | None = first
+        while row is not None:
+            result: Mapping[str, Any] | RowError
+            try:
+                result = await model.infer_row(row.cells)
+            except EngineDeadError as error:
+                self._engine_died(error)
+                return
+            except asyncio.CancelledError as error:
+                if over.done():
+                    raise
+                lane.uncancel()  # the model has cancelled itself
+                result = RowError.of(error, step="infer")
+            except Exception as error:  # noqa: BLE001 - a model may raise anything, and it is data here
+                result = RowError.of(error, step="infer")
+            if over.done():
+                return
+            self._back(row, result)
+            following = self._next() if self._buffer and len(self._lanes) <= self._allowed else None
+            task = row.owner.task.id
+            if not self._flying_by_task[task]:
+                del self._flying_by_task[task]
+                self._send(Rested(task))
+            row = following
+
+    def _next(self) -> WaitingRow:
+        row = self._buffer.take()
+        self.room.sent_rows += 1
+        self.room.sent_bytes += row.size
+        task = row.owner.task.id
+        self._flying += 1
+        flying = self._flying_by_task.get(task)
+        if flying is None:
+            self._flying_by_task[task] = 1
+            self._send(Began(task))
+        else:
+            self._flying_by_task[task] = flying + 1
+        self._feed.nudge()
+        if self._wanted != 2:
+            self._ask()
+        return row
+
+    def _back(self, row: WaitingRow, result: Mapping[str, Any] | RowError) -> None:
+        assembly: Assembly = row.owner
+        self._flying -= 1
+        self._flying_by_task[assembly.task.id] -= 1
+        if isinstance(result, dict | Mapping):
+            assembly.results[row.index] = result
+        else:
+            if not isinstance(result, RowError):
+                result = RowError("TypeError", f"the model gave {type(result).__name__}, not a mapping", "infer")
+            assembly.errors[row.index] = result
+            self._failed += 1
+        # what the engine counted by now belongs to this row: no other has run since it came back
+        if counted := self._model.take_metrics():
+            metrics = assembly.metrics
+            for name, value in counted.items():
+                metrics[name] = metrics.get(name, 0) + value
+            self._meter.add(metrics=counted)
+        self._finished += 1
+        assembly.left -= 1
+        if not assembly.left:
+            self._flush()
+        if not self._flying and not self._buffer:
+            self._quiet.set()
+
+    def _engine_died(self, error: EngineDeadError) -> None:
+        if not self._over.done():
+            tasks = tuple(task for task, flying in self._flying_by_task.items() if flying)
+            if not isinstance(error, EngineRefusedError):
+                self._send(EngineDied(str(error) or type(error).__name__, tasks), sure=True)
+            self._over.set_exception(error)
+
+    # results go out
+
+    def _flush(self) -> None:
+        pending = self._pending
+        while pending:
+            first = pending[0]
+            if isinstance(first, Assembly) and first.left:
+                return
+            self._emit(pending.popleft())
+        if self._has_ended:
+            self._end()
+
+    def _count(self) -> None:
+        self._meter.add(rows=self._finished, errors=self._failed)
+        self._finished = self._failed = 0
+
+    def _tick(self) -> None:
+        self._ticker = self._loop.call_later(_TELL_SECONDS, self._tick)
+        self._count()
+        gauges = dict(self._model.gauges()) if hasattr(self._model, "gauges") else {}
+        queued = gauges.pop("waiting", 0)
+        self._meter.tell(
+            {"rows_in_flight": max(0, self._flying - queued), "rows_waiting": len(self._buffer) + queued, **gauges}
+        )

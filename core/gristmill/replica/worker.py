@@ -10,27 +10,39 @@ when storage is slower than it is.
 """
 
 import asyncio
+import contextlib
 import queue
 import sys
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeIs
 
-from gristmill.engines.protocol import BatchModel, LoadContext, LoadedModel, RowModel
+from gristmill.engines.protocol import (
+    BatchModel,
+    EngineDeadError,
+    EngineRefusedError,
+    LoadContext,
+    LoadedModel,
+    RowModel,
+)
 from gristmill.engines.registry import load_engine
 from gristmill.inputs.block import Block
 from gristmill.inputs.reader import read_shard
 from gristmill.replica.agreement import Agreement
+from gristmill.replica.assembly import Assembly
 from gristmill.replica.channel import Channel
 from gristmill.replica.inference import BatchRunner, ErrorBudget, Result
-from gristmill.replica.messages import Announced, Assign, Began, Fatal, Ready, Task, UseSchema, WorkerSpec
+from gristmill.replica.messages import Announced, Assign, Began, EngineDied, Fatal, Ready, Task, UseSchema, WorkerSpec
+from gristmill.replica.meter import Meter
 from gristmill.replica.sink import Sink
 from gristmill.replica.sizing import BatchSizer
 from gristmill.replica.stream import Item, Prefetch, TaskEnd, TaskStart
+from gristmill.replica.window import Window
 from gristmill.storage.storage import Storage
 
 if TYPE_CHECKING:
@@ -39,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["run_worker"]
 
 _ROW_BLOCK = 256
+_CLOSE_SECONDS = 5.0
 _CAREFUL_CUTS = 16
 _CAREFUL_ROWS = 1_024
 _BLOCK_BYTES = 32 * 1024**2
@@ -50,12 +63,15 @@ _MOST_CONTENT_BYTES = 256 * 1024**2
 def run_worker(spec: WorkerSpec, channel: Channel) -> None:
     """Load the model, do the tasks that come over the channel, and return when told to stop.
 
-    A model that does not load is told as `Fatal`. A failure of a row is in the parts; a failure of storage is told as
-    `TaskFailed`. Anything else is a bug and is raised.
+    A model that does not load, or refuses every row, is told as `Fatal`. A failure of a row is in the parts; a failure
+    of storage is told as `TaskFailed`. Anything else is a bug and is raised.
 
     Args:
         spec: the job.
         channel: the connection to the runner.
+
+    Raises:
+        EngineDeadError: the engine is gone; the worker's process should end too.
     """
     sys.path.extend(path for path in spec.sys_path if path not in sys.path)
     worker = _Worker(spec, channel)
@@ -69,8 +85,18 @@ def run_worker(spec: WorkerSpec, channel: Channel) -> None:
     channel.send(Ready(time.monotonic() - began))
     try:
         worker.run(model)
-    finally:
+    except EngineRefusedError as error:
+        channel.send(Fatal(type(error).__name__, str(error)), sure=True)
+    except EngineDeadError:
+        # closing what is dead may wait for ever
+        closing = threading.Thread(target=model.close, name="close", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_SECONDS)
+        raise
+    except BaseException:
         model.close()
+        raise
+    model.close()
 
 
 class _Worker:
@@ -81,7 +107,9 @@ class _Worker:
         self.agreement = Agreement(spec.outputs, channel.send)
         self.sizer = BatchSizer(spec.max_batch_rows)
         self.tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
-        self.stopped = threading.Event()
+        self.meter = Meter(channel.send)
+        self.is_dry = False
+        self.window: Window | None = None
         self.resolver = _resolver(spec, self.storage)
 
     def load(self) -> LoadedModel:
@@ -109,7 +137,6 @@ class _Worker:
         if self.resolver is not None:
             intake = self.resolver.resolve(intake)
         items = Prefetch(intake, depth=2 if self.resolver is None else 1, name="intake")
-        done: queue.Queue[TaskStart | Result | TaskEnd | None] = queue.Queue(2)
         sink = Sink(
             self.storage,
             parts=self.spec.parts,
@@ -117,21 +144,18 @@ class _Worker:
             agreement=self.agreement,
             record_errors=self.spec.record_errors,
             send=self.channel.send,
-            metrics=model.take_metrics,
+            meter=self.meter,
         )
-        writer = threading.Thread(target=self._drain, args=(sink, done), name="sink", daemon=True)
-        writer.start()
         try:
             if _is_row_model(model):
-                asyncio.run(self._run_rows(model, items, done))
+                self._run_rows(model, items, sink)
             else:
-                self._run_batches(model, items, done)
+                self._run_batches(model, items, sink)
         finally:
             items.close()
-            done.put(None)
-            writer.join()
             if self.resolver is not None:
                 self.resolver.close()
+            self.meter.tell()
 
     def _listen(self) -> None:
         while True:
@@ -142,14 +166,20 @@ class _Worker:
             elif isinstance(command, UseSchema):
                 self.agreement.use(command.outputs)
             else:
-                self.stopped.set()
                 self.agreement.use(self.agreement.schema)
                 self.tasks.put(None)
+                if self.window is not None:
+                    self.window.stop()
                 return
 
     def _intake(self, batch_rows: int) -> Iterator[Item]:
         """The rows of the tasks, as they come; a failure to read ends its task, not the stream."""
-        while (task := self.tasks.get()) is not None:
+        while True:
+            self.is_dry = self.tasks.empty()
+            task = self.tasks.get()
+            self.is_dry = False
+            if task is None:
+                return
             yield TaskStart(task)
             error: Exception | None = None
             try:
@@ -168,56 +198,97 @@ class _Worker:
                 error = problem
             yield TaskEnd(task, error)
 
-    def _drain(self, sink: Sink, done: "queue.Queue[TaskStart | Result | TaskEnd | None]") -> None:
-        """Run the sink; if it breaks, say so and keep taking, so that the model's thread is not left waiting."""
-        items: Iterator[TaskStart | Result | TaskEnd] = iter(done.get, None)
-        try:
-            sink.run(items)
-        except Exception as error:  # noqa: BLE001 - a bug must end the job, not hang it
-            traceback.print_exc()
-            self.channel.send(Fatal(type(error).__name__, str(error) or repr(error)), sure=True)
-            for _ in items:
-                continue
+    @contextlib.contextmanager
+    def _writing(self, sink: Sink, results: Iterator[TaskStart | Result | TaskEnd]) -> Iterator[None]:
+        """Run the sink in a thread until the results end; if it breaks, say so and keep taking."""
+
+        def drain() -> None:
+            try:
+                sink.run(results)
+            except Exception as error:  # noqa: BLE001 - a bug must end the job, not hang it
+                traceback.print_exc()
+                self.channel.send(Fatal(type(error).__name__, str(error) or repr(error)), sure=True)
+                for _ in results:
+                    continue
+
+        writer = threading.Thread(target=drain, name="sink", daemon=True)
+        writer.start()
+        yield
+        writer.join()
 
     def _announce(self, task: int, start: int, stop: int) -> None:
         self.channel.send(Announced(task, start, stop), sure=True)
 
-    def _run_batches(
-        self, model: BatchModel, items: Prefetch, done: "queue.Queue[TaskStart | Result | TaskEnd | None]"
-    ) -> None:
+    def _run_batches(self, model: BatchModel, items: Prefetch, sink: Sink) -> None:
         runner = BatchRunner(model, self.agreement, self.sizer, ErrorBudget(self.spec.error_budget))
+        done: queue.Queue[TaskStart | Result | TaskEnd | None] = queue.Queue(2)
         task: Task | None = None
         cut = False
-        for item in items:
-            if isinstance(item, Block):
-                assert task is not None
-                if cut:
+        with self._writing(sink, iter(done.get, None)):
+            try:
+                for item in items:
+                    if isinstance(item, Block):
+                        assert task is not None
+                        if cut:
+                            continue
+                        announce = (
+                            (lambda start, stop, of=task.id: self._announce(of, start, stop)) if task.careful else None
+                        )
+                        for result in runner.run(item, size=_careful_rows(task, self.sizer), announce=announce):
+                            metrics = model.take_metrics()
+                            self.meter.add(rows=result.rows.num_rows, errors=len(result.errors), metrics=metrics)
+                            self.meter.tell_if_due()
+                            done.put(replace(result, metrics=metrics) if metrics else result)
+                            cut = result.cut
+                        continue
+                    if isinstance(item, TaskStart):
+                        task, cut = item.task, False
+                        self.channel.send(Began(task.id))
+                    done.put(item)
+            except EngineDeadError as error:
+                self.channel.send(EngineDied(str(error), () if task is None else (task.id,)), sure=True)
+                raise
+            finally:
+                done.put(None)
+
+    def _run_rows(self, model: RowModel, items: Prefetch, sink: Sink) -> None:
+        self.agreement.settle(model.output_schema)
+        done: queue.SimpleQueue[TaskStart | Assembly | TaskEnd | None] = queue.SimpleQueue()
+        window = self.window = Window(
+            model, emit=done.put, send=self.channel.send, meter=self.meter, is_dry=lambda: self.is_dry
+        )
+
+        def results() -> Iterator[TaskStart | Result | TaskEnd]:
+            """What is done, as Arrow batches: made in the sink's thread, while the model computes."""
+            while (item := done.get()) is not None:
+                if not isinstance(item, Assembly):
+                    yield item
                     continue
-                announce = (lambda start, stop, of=task.id: self._announce(of, start, stop)) if task.careful else None
-                for result in runner.run(item, size=_careful_rows(task, self.sizer), announce=announce):
-                    done.put(result)
-                    cut = result.cut
-                continue
-            if isinstance(item, TaskStart):
-                task, cut = item.task, False
-                self.channel.send(Began(task.id))
-            done.put(item)
+                result = item.result(model.output_schema)
+                self.meter.add(errors=len(result.errors) - len(item.errors))
+                yield result
+                window.wrote(result.rows.num_rows, 0 if result.outputs is None else result.outputs.nbytes)
 
-    async def _run_rows(
-        self, model: RowModel, items: Prefetch, done: "queue.Queue[TaskStart | Result | TaskEnd | None]"
-    ) -> None:
-        from gristmill.replica.window import run_window
+        with self._writing(sink, results()):
+            try:
+                _run_loop(window.run(items))
+            finally:
+                done.put(None)
 
-        await asyncio.to_thread(self.agreement.settle, model.output_schema)
 
-        async def stream() -> AsyncIterator[Item]:
-            source = iter(items)
-            while (item := await asyncio.to_thread(next, source, None)) is not None:
-                if isinstance(item, TaskStart):
-                    self.channel.send(Began(item.task.id))
-                yield item
-
-        await run_window(model, stream(), done.put, self._announce)
+def _run_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in a loop of its own."""
+    runner = asyncio.Runner()
+    try:
+        runner.run(work)
+    except EngineDeadError:
+        # other rows of a dead engine may never come back: nothing waits for them, and nobody complains of them
+        runner.get_loop().set_exception_handler(lambda *_: None)
+        raise
+    except BaseException:
+        runner.close()
+        raise
+    runner.close()
 
 
 def _resolver(spec: WorkerSpec, storage: Storage) -> "ColumnResolver | None":

@@ -17,16 +17,20 @@ from gristmill.replica.messages import (
     Assign,
     Began,
     Died,
+    EngineDied,
     Event,
     Fatal,
     Log,
     PartDone,
     Proposed,
     Ready,
+    Rested,
     Task,
     TaskFailed,
     UseSchema,
+    Wants,
 )
+from gristmill.replica.meter import Account
 from gristmill.runner.queue import TaskQueue
 from gristmill.runner.suspects import after_death
 from gristmill.runner.tally import Tally
@@ -66,14 +70,16 @@ class Live:
     Attributes:
         shards: shards complete.
         workers: workers ready.
-        ahead: rows behind tasks that are not finished yet, by task.
-        metrics: sums that engines report.
+        metrics: sums that models report, over finished parts.
+        began: when the first worker was ready, by the monotonic clock; None before.
+        accounts: what each worker has done, its unfinished parts included, since it was last started.
     """
 
     shards: int = 0
     workers: int = 0
-    ahead: dict[int, tuple[int, int]] = field(default_factory=dict)
+    began: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    accounts: dict[int, Account] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -82,6 +88,8 @@ class _Worker:
     tasks: dict[int, Task] = field(default_factory=dict)
     begun: set[int] = field(default_factory=set)
     announced: tuple[int, int] | None = None
+    wants: Wants | None = None
+    engine: EngineDied | None = None
 
 
 class Coordinator:
@@ -157,15 +165,25 @@ class Coordinator:
         match event:
             case PartDone():
                 self._part_done(worker, event)
+                self._account(number).apply(event)
             case Began():
                 worker.begun.add(event.task)
+            case Rested():
+                worker.begun.discard(event.task)
             case Announced():
                 worker.announced = (event.start, event.stop)
             case Advanced():
-                self._live.ahead[event.task] = (event.rows, event.errors)
+                self._account(number).apply(event)
+            case Wants():
+                worker.wants = event
+            case EngineDied():
+                worker.engine = event
+                worker.begun &= set(event.tasks)
             case Ready():
                 worker.ready = True
                 self._live.workers += 1
+                if self._live.began is None:
+                    self._live.began = time.monotonic()
                 self._stillborn = 0
                 if self._outputs is not None:
                     self._executor.send(number, UseSchema(self._outputs))
@@ -180,6 +198,9 @@ class Coordinator:
             case Died():
                 return self._died(number, worker, event.reason)
         return None
+
+    def _account(self, number: int) -> Account:
+        return self._live.accounts.setdefault(number, Account())
 
     def _agree(self, number: int, proposed: pa.Schema) -> None:
         if self._outputs is not None:
@@ -213,7 +234,6 @@ class Coordinator:
                 )
             )
             self._futile = 0
-        self._live.ahead.pop(event.task, None)
         if event.last:
             self._forget(worker, event.task)
             if ends or task.stop == task.shard.rows:
@@ -224,7 +244,6 @@ class Coordinator:
     def _forget(self, worker: _Worker, task: int) -> Task:
         worker.begun.discard(task)
         worker.announced = None
-        self._live.ahead.pop(task, None)
         return worker.tasks.pop(task)
 
     def _task_failed(self, worker: _Worker, event: TaskFailed) -> str | None:
@@ -237,19 +256,21 @@ class Coordinator:
         return None
 
     def _died(self, number: int, worker: _Worker, reason: str) -> str | None:
+        if worker.engine is not None:
+            reason = f"its engine died: {worker.engine.reason}"
         self._hooks.log(number, f"worker {number} died: {reason}\n")
         self._live.workers -= worker.ready
+        self._live.accounts.pop(number, None)
         if not worker.ready:
             self._stillborn += 1
             if self._stillborn >= _STILLBORN:
-                return f"workers die while they load the model, {self._stillborn} in a row: {reason}"
+                return f"workers die while they load the model, {self._stillborn} in a row: {reason}{_advice(reason)}"
         self._futile += 1
         if self._futile >= _FUTILE_DEATHS:
             return f"workers died {self._futile} times with nothing committed in between: {reason}"
         suspects = worker.begun & set(worker.tasks) or set(list(worker.tasks)[:1] if worker.ready else [])
         for task_id, task in list(worker.tasks.items()):
             announced = worker.announced
-            self._live.ahead.pop(task_id, None)
             for again in after_death(task, announced=announced, reason=reason) if task_id in suspects else [task]:
                 self._queue.give_back(again)
         self._workers[number] = _Worker()
@@ -268,19 +289,41 @@ class Coordinator:
                     break
                 worker.tasks[task.id] = task
                 tasks.append(task)
+                worker.wants = _less(worker.wants, task)
             if tasks:
                 self._executor.send(number, Assign(tuple(tasks)))
 
     def _wants(self, worker: _Worker) -> bool:
         """Whether a worker should get more: enough that it never waits, little enough that others are not left idle.
 
-        Two tasks are enough, unless they are tiny; then more, but at most half of its share of what is left.
+        Two tasks are enough, unless they are tiny; then more, but at most half of its share of what is left. One that
+        has read all of its tasks gets what it wants to hold, up to its share, and something in any case when its model
+        would soon be idle.
         """
         tasks = worker.tasks.values()
         if any(task.careful for task in tasks):
             return False
-        if len(tasks) < _DEPTH:
+        if len(tasks) < _DEPTH or (worker.wants is not None and worker.wants.is_urgent):
             return True
+        workers = len(self._workers)
+        if worker.wants is not None:
+            return len(tasks) < _MOST and (workers == 1 or len(tasks) < self._queue.left // workers)
         rows = sum(_ENOUGH_ROWS if task.rows is None else task.rows for task in tasks)
-        share = self._queue.left // (2 * len(self._workers))
-        return rows < _ENOUGH_ROWS and len(tasks) < min(_MOST, share)
+        return rows < _ENOUGH_ROWS and len(tasks) < min(_MOST, self._queue.left // (2 * workers))
+
+
+def _less(wants: Wants | None, task: Task) -> Wants | None:
+    """What a worker still wants after it has got a task; one task is as urgent as it gets."""
+    if wants is None or task.rows is None or task.rows >= wants.rows:
+        return None
+    return Wants(wants.rows - task.rows, is_urgent=False)
+
+
+def _advice(reason: str) -> str:
+    """What to do about a death that is probably the kernel's, or Ray's, when memory runs out."""
+    if "SIGKILL" not in reason and "memory" not in reason.lower():
+        return ""
+    return (
+        "; the machine may have run out of memory: ask for more by memory_requests, run fewer workers, or take a"
+        " smaller model or a smaller cache"
+    )

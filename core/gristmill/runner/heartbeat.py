@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from gristmill.jobs.process import this_process
 from gristmill.jobs.record import JobRecord, Progress, RunRecord
@@ -53,7 +53,8 @@ class Heartbeat:
         self._shards_total = shards_total
         self._dashboard = dashboard
         self._process = this_process()
-        self._recent: deque[tuple[float, int]] = deque(maxlen=int(_RATE_SECONDS / _BEAT_SECONDS))
+        self._earlier = dict(live.metrics)
+        self._recent: deque[tuple[float, int, dict[str, float]]] = deque(maxlen=int(_RATE_SECONDS / _BEAT_SECONDS))
         self._reason: str | None = None
         self._errors_told = 0
         self._stop = threading.Event()
@@ -104,12 +105,17 @@ class Heartbeat:
         self._logs.flush()
 
     def _progress(self) -> Progress:
-        ahead = list(self._live.ahead.values())
-        rows = self._tally.rows + sum(done for done, _ in ahead)
-        errors = self._tally.errors + sum(failed for _, failed in ahead)
-        self._recent.append((time.monotonic(), rows))
-        (then, before), (now, after) = self._recent[0], self._recent[-1]
-        rate = (after - before) / (now - then) if now > then else 0.0
+        accounts, began = list(self._live.accounts.values()), self._live.began
+        rows = self._tally.rows + sum(account.rows - account.told_rows for account in accounts)
+        errors = self._tally.errors + sum(account.errors - account.told_errors for account in accounts)
+        metrics = _sums([self._live.metrics, *(account.ahead for account in accounts)])
+        now = time.monotonic()
+        if began is None:
+            self._recent.clear()  # the time that models take to load says nothing about their speed
+        self._recent.append((now, rows, metrics))
+        then, before, earlier = self._recent[0]
+        lately = now - then
+        rate = max(0.0, (rows - before) / lately) if lately else 0.0
         left = None if self._tally.rows_total is None else max(0, self._tally.rows_total - rows)
         return Progress(
             time=time.time(),
@@ -122,6 +128,24 @@ class Heartbeat:
             rate=rate,
             eta=left / rate if left is not None and rate > 0 else None,
             workers=self._live.workers,
-            metrics=dict(self._live.metrics),
+            metrics=metrics,
+            rates=_rates(metrics, earlier, lately),
+            means=_rates(metrics, self._earlier, 0.0 if began is None else now - began),
+            gauges=_sums([account.gauges for account in accounts]),
             dashboard=self._dashboard(),
         )
+
+
+def _sums(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for part in parts:
+        for name, value in part.items():
+            total[name] = total.get(name, 0) + value
+    return total
+
+
+def _rates(now: Mapping[str, float], then: Mapping[str, float], seconds: float) -> dict[str, float]:
+    """How much each sum has grown per second; nothing where rows have been lost meanwhile."""
+    if not seconds:
+        return {}
+    return {name: max(0.0, (value - then.get(name, 0)) / seconds) for name, value in now.items()}

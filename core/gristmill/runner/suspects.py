@@ -3,7 +3,7 @@
 A death may have any cause, so the first only makes its task *careful*: run again alone, each call to the model
 announced before it is made. When a careful task dies too, the announced rows are the suspects; they are cut into
 sixteen calls the next time, and so on down to one row. A row that dies alone twice is convicted: it is recorded as
-failed and never run again. A million rows take six deaths.
+failed and never run again. A thousand rows take five deaths, a million seven.
 """
 
 from dataclasses import replace
@@ -25,13 +25,13 @@ def after_death(task: Task, *, announced: tuple[int, int] | None, reason: str) -
         reason: how the worker died.
     """
     if not task.careful or announced is None:
-        return [replace(task, careful=True, deaths=task.deaths + 1)]
+        return [replace(task, careful=True)]
     first, last = announced
     pieces = []
     if first > task.start:
         pieces.append(replace(task, stop=first, careful=False, deaths=0))
-    alone = last - first == 1 and (task.start, task.stop) == (first, last)
-    deaths = task.deaths + 1 if alone else 0
+    is_known = (task.start, task.stop) == (first, last)
+    deaths = (task.deaths if is_known else 0) + 1 if last - first == 1 else 0
     suspect = replace(task, start=first, stop=last, careful=True, deaths=deaths)
     if deaths >= _ALONE:
         message = f"the worker died each time it ran this row: {reason}"
