@@ -109,6 +109,7 @@ class Client:
                 if status == _OK:
                     return self._read(content)
                 problem = error_of(status, content)
+                gate.failed(estimate=tokens)
                 if not is_passing(status, headers, problem.code):
                     raise self._refusal(problem, headers)
                 wait = retry_after(headers, now=time.time())
@@ -118,6 +119,7 @@ class Client:
                 tries += 0 if status == 429 and gate.answers > answers else 1
             except self._problems as error:
                 problem = EndpointError(f"{type(error).__name__}: {error}")
+                gate.failed(estimate=tokens)
                 tries += 1
                 if isinstance(error, TimeoutError) and not isinstance(error, self._unconnected):
                     problem = EndpointTimeoutError(f"no answer within timeout={settings.timeout:g} seconds")

@@ -1,6 +1,7 @@
 """When a request may be sent: not while the service asks for a pause, not beyond its rates, not too many at once."""
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,14 +25,16 @@ class _Rate:
         self._interval = (60.0 + _BURST) / per_minute
         self._next = now
 
-    def book(self, amount: float, now: float) -> float:
-        """Take an amount; the time from which it may pass."""
-        at = max(self._next, now - _BURST)
-        self._next = at + amount * self._interval
-        return at
+    def wait(self, now: float) -> float:
+        """Seconds until the next may pass; 0 or less for now."""
+        return self._next - now
+
+    def take(self, amount: float, now: float) -> None:
+        """One passes, of this amount."""
+        self._next = max(self._next, now - _BURST) + amount * self._interval
 
     def correct(self, amount: float) -> None:
-        """Take more, or give back, what was booked wrongly."""
+        """Take more, or give back, what was taken wrongly."""
         self._next += amount * self._interval
 
 
@@ -60,6 +63,9 @@ class Gate:
         now = clock()
         self._requests = None if requests_per_minute is None else _Rate(requests_per_minute, now)
         self._tokens = None if tokens_per_minute is None else _Rate(tokens_per_minute, now)
+        self._rates = [rate for rate in (self._requests, self._tokens) if rate is not None]
+        self._pacing = asyncio.Lock()
+        self._corrected = asyncio.Event()
         self._allowed = float(most)
         self._paused_until = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -110,15 +116,18 @@ class Gate:
             raise
 
     async def _pace(self, tokens: float) -> None:
-        if self._requests is not None or self._tokens is not None:
-            now = self._clock()
-            at = now
-            if self._requests is not None:
-                at = max(at, self._requests.book(1, now))
-            if self._tokens is not None:
-                at = max(at, self._tokens.book(tokens, now))
-            if at > now:
-                await asyncio.sleep(at - now)
+        if self._rates:
+            async with self._pacing:  # which is fair: one waits for its time, the others behind it
+                while (left := max(rate.wait(self._clock()) for rate in self._rates)) > 0:
+                    self._corrected.clear()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(left):
+                            await self._corrected.wait()
+                now = self._clock()
+                if self._requests is not None:
+                    self._requests.take(1, now)
+                if self._tokens is not None:
+                    self._tokens.take(tokens, now)
         while (left := self._paused_until - self._clock()) > 0:  # noqa: ASYNC110 - the pause may become longer
             await asyncio.sleep(left)
 
@@ -128,13 +137,16 @@ class Gate:
         self._admit()
 
     def answered(self, *, tokens: float = 0.0, estimate: float = 0.0) -> None:
-        """A request was answered; it took `tokens` where `estimate` had been booked."""
+        """A request was answered; it took `tokens`, not its `estimate`."""
         self.answers += 1
-        if self._tokens is not None:
-            self._tokens.correct(tokens - estimate)
+        self._correct(tokens - estimate)
         if self._allowed < self._most:
             self._allowed = min(self._most, self._allowed + 1 / _GROWTH)
             self._admit()
+
+    def failed(self, *, estimate: float = 0.0) -> None:
+        """A request was not answered: what it was to take is given back."""
+        self._correct(-estimate)
 
     def refused(self, seconds: float) -> None:
         """The service says that it is too much: all wait so long, and fewer go at once then."""
@@ -142,6 +154,11 @@ class Gate:
         if now >= self._paused_until:  # of many refusals at once, only the first halves
             self._allowed = max(1.0, min(self._allowed, float(self.in_flight)) / 2)
         self._paused_until = max(self._paused_until, now + seconds)
+
+    def _correct(self, amount: float) -> None:
+        if self._tokens is not None:
+            self._tokens.correct(amount)
+            self._corrected.set()
 
     def _admit(self) -> None:
         while self._waiting and self.in_flight < self.allowed:
