@@ -178,7 +178,7 @@ class MessageCells:
             kind = media.media_type if kind == UNKNOWN and media.media_type else kind
         else:
             encoded, kind = self._content(source)
-        cell.size += len(encoded) // 4 * 3
+        cell.size += len(encoded) // 4 * 3 - encoded.endswith("=") - encoded.endswith("==")
         if cell.size > self._supply.max_file_bytes:
             raise FileTooLargeError(
                 errno.EFBIG,
