@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.workloads.service import ServiceWorkload
 from benchmarks.workloads.workload import Dataset, FileWorkload, Workload
 
 __all__ = ["run"]
@@ -41,6 +42,8 @@ def _work(workload: Workload) -> Callable[[Sequence[Group], Path], None]:
     """What a process does with its row groups; all imports are done when it is returned."""
     if isinstance(workload, FileWorkload):
         from benchmarks.contestants.raw_files import worker
+    elif isinstance(workload, ServiceWorkload):
+        from benchmarks.contestants.raw_chats import worker
     else:
         from benchmarks.contestants.raw_tables import worker
     return worker(workload)

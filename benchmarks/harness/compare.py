@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.harness.memory import adopt_orphans, descendants
 from benchmarks.harness.process import ROOT, Outcome, Process
 from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads.service import ServiceWorkload
 from benchmarks.workloads.workload import BUCKET, FileWorkload, Workload
 
 __all__ = ["Result", "compare", "line", "summary"]
@@ -91,27 +92,37 @@ def compare(
 
 @contextmanager
 def _environment(workload: Workload) -> Iterator[tuple[str | None, dict[str, str]]]:
-    """The object server's address, where the workload needs one, and the variables contestants get."""
+    """The server's address, where the workload needs one, and the variables contestants get."""
+    if isinstance(workload, ServiceWorkload):
+        with _server("benchmarks.openai_server", str(workload.seconds)) as address:
+            yield address, {"OPENAI_BASE_URL": f"{address}/v1", "OPENAI_API_KEY": "bench"}
+        return
     if not isinstance(workload, FileWorkload) or workload.location is None:
         yield None, {}
         return
     prefix = workload.location.removeprefix(f"s3://{BUCKET}/")
-    command = [sys.executable, "-m", "benchmarks.s3_server", BUCKET, prefix, str(workload.files)]
+    with _server("benchmarks.s3_server", BUCKET, prefix, str(workload.files)) as address:
+        yield (
+            address,
+            {
+                "AWS_ENDPOINT_URL": address,
+                "AWS_ACCESS_KEY_ID": "bench",
+                "AWS_SECRET_ACCESS_KEY": "bench",
+                "AWS_REGION": "us-east-1",
+                "AWS_DEFAULT_REGION": "us-east-1",
+                "AWS_EC2_METADATA_DISABLED": "true",
+            },
+        )
+
+
+@contextmanager
+def _server(module: str, *arguments: str) -> Iterator[str]:
+    """The address of a server that prints it first, until the end."""
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        address = server.stdout.readline().strip()
         try:
-            yield (
-                address,
-                {
-                    "AWS_ENDPOINT_URL": address,
-                    "AWS_ACCESS_KEY_ID": "bench",
-                    "AWS_SECRET_ACCESS_KEY": "bench",
-                    "AWS_REGION": "us-east-1",
-                    "AWS_DEFAULT_REGION": "us-east-1",
-                    "AWS_EC2_METADATA_DISABLED": "true",
-                },
-            )
+            yield server.stdout.readline().strip()
         finally:
             server.terminate()
 

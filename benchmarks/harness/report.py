@@ -28,23 +28,31 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def main(name: str, workload: str | None = None, *, rows: int | None = None, more: Sequence[str] = ()) -> None:
+def main(
+    name: str,
+    workload: str | None = None,
+    *,
+    rows: int | None = None,
+    contestants: Sequence[str] = STANDARD,
+    more: Sequence[str] = (),
+) -> None:
     """Run a comparison and print its report.
 
     Args:
         name: the benchmark's name.
         workload: its workload, if that has another name.
         rows: its size, if not the workload's.
-        more: contestants besides the standard ones.
+        contestants: those that run.
+        more: contestants besides.
     """
     options = arguments(f"The benchmark {name}.").parse_args()
-    contestants = options.only or [*STANDARD, *more]
-    unknown = set(contestants) - set(CONTESTANTS)
+    chosen = options.only or [*contestants, *more]
+    unknown = set(chosen) - set(CONTESTANTS)
     if unknown:
         sys.exit(f"--only: not known: {', '.join(sorted(unknown))}; choose from {', '.join(CONTESTANTS)}")
     results = compare(
         workload or name,
-        contestants,
+        chosen,
         rows=rows if options.rows is None else options.rows,
         repeat=options.repeat,
         limit=options.limit,

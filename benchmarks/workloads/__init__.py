@@ -2,6 +2,7 @@
 
 from benchmarks.workloads.large import Large
 from benchmarks.workloads.media import Media, MediaS3
+from benchmarks.workloads.service import ServiceWorkload
 from benchmarks.workloads.tables import Heavy, Tables
 from benchmarks.workloads.workload import Workload
 
@@ -12,5 +13,6 @@ WORKLOADS: dict[str, Workload] = {
     "large": Large(),
     "media": Media(),
     "media_s3": MediaS3(),
+    "openai": ServiceWorkload(),
     "tables": Tables(),
 }
