@@ -44,16 +44,16 @@ def test_an_engine_that_is_named_is_taken() -> None:
 
 def test_a_model_that_no_engine_runs_is_refused() -> None:
     with pytest.raises(
-        ModelError, match=r"'models:/a/1' is not one that an installed engine runs \(echo, python_generic"
+        ModelError, match=r"'models:/a/1' is not one that an installed engine runs \(echo, openai, python_generic, vllm"
     ):
         engine_for("models:/a/1", EngineOptions())
 
 
 def test_an_engine_that_is_not_installed_is_refused_with_the_way_out() -> None:
     with pytest.raises(
-        ModelError, match=r"engine: 'vllm' is not installed here; install what brings it.*echo, python_generic"
+        ModelError, match=r"engine: 'tgi' is not installed here; install what brings it.*echo, openai, python_generic"
     ):
-        engine_for("hf:org/name", EngineOptions.of({"engine": "vllm"}))
+        load_engine("tgi")
 
 
 def test_an_option_that_the_engine_does_not_know_is_refused_with_those_it_does() -> None:

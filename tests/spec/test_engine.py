@@ -20,7 +20,7 @@ def test_an_engine_that_is_known_but_not_installed_passes_the_spec() -> None:
 
 
 def test_an_unknown_engine_is_refused_with_the_installed_ones() -> None:
-    with pytest.raises(SpecError, match=r"inference_engine_options\.engine: 'tgi' is not known.*echo, python_generic"):
+    with pytest.raises(SpecError, match=r"inference_engine_options\.engine: 'tgi' is not known.*echo, openai, python"):
         EngineOptions.of({"engine": "tgi"})
     with pytest.raises(SpecError, match=r"engine: must be a name \(given: 3\)"):
         EngineOptions.of({"engine": 3})

@@ -86,7 +86,17 @@ def _handling(model: str, options: EngineOptions) -> Engine:
     """The first engine that handles a model and knows the options, the generic one last."""
     installed = installed_engines()
     entries = sorted(installed.values(), key=lambda entry: entry.name.lower() == InferenceEngine.PYTHON_GENERIC.value)
-    handling = [engine for engine in map(_load, entries) if engine.handles(model)]
+    handling: list[Engine] = []
+    broken: list[ModelError] = []
+    for entry in entries:
+        try:
+            engine = _load(entry)
+        except ModelError as error:  # it harms only those whom no other engine serves
+            broken.append(error)
+        else:
+            handling += [engine] if engine.handles(model) else []
+    if not handling and broken:
+        raise broken[0]
     if not handling:
         raise ModelError(
             f"model {model!r} is not one that an installed engine runs ({', '.join(installed) or 'none'} are installed)"
