@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from gristmill.chat.form import CHAT_OPTIONS
 from gristmill.engines.echo_chat import EchoChat, echo_chat_signature
-from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo, RowModel
+from gristmill.engines.protocol import BatchModel, EngineDeadError, LoadContext, ModelInfo, RowModel
 from gristmill.errors import ModelError
 from gristmill.models.columns import match_columns
 from gristmill.models.reference import parse_reference
@@ -27,8 +27,10 @@ __all__ = ["EchoEngine"]
 
 _OUTPUT = "echo"
 _FUNCTION = "echo"
+_OF_VALUES = ("dead_on", "fail_on", "kill_on", "prefix_grouping")
 _CHAT = "chat"
-_ECHO_OPTIONS = frozenset({"column", "output_type"})
+_ECHO_OPTIONS = frozenset({"column", "output_type", "tokens"})
+_ONLY_CHAT_OPTIONS = CHAT_OPTIONS - {"prefix_grouping", "window"}
 
 
 class EchoEngine:
@@ -47,6 +49,10 @@ class EchoEngine:
         delay: seconds that each call takes (each batch, or each row of `echo:row`).
         fail_on: a value, or a list of them, that raises a ValueError.
         kill_on: a value, or a list of them, that ends the process with SIGKILL.
+        dead_on: a value, or a list of them, that raises an EngineDeadError.
+        prefix_grouping: whether rows whose values begin alike are sent together (False; in `echo:chat` True, by their
+            system message).
+        tokens: tokens that each row counts as read, and again as written.
         log: a folder; each call first appends one line per row to a file there: the row as it would be echoed as text.
 
     Example:
@@ -55,7 +61,7 @@ class EchoEngine:
     """
 
     name = "echo"
-    option_names = frozenset({"column", "delay", "fail_on", "kill_on", "log", "output_type", "window"}) | CHAT_OPTIONS
+    option_names = _ECHO_OPTIONS | CHAT_OPTIONS | {"dead_on", "delay", "fail_on", "kill_on", "log"}
 
     def handles(self, model: str) -> bool:
         """Whether the reference begins with `echo:`."""
@@ -68,14 +74,15 @@ class EchoEngine:
             raise ModelError(f"model {model!r}: the engine echo runs 'echo:', 'echo:row' and 'echo:chat'")
         is_chat = reference.target == "chat"
         for name in options:
-            if name in (_ECHO_OPTIONS if is_chat else CHAT_OPTIONS - {"window"}):
+            if name in (_ECHO_OPTIONS if is_chat else _ONLY_CHAT_OPTIONS):
                 raise ModelError(f"inference_engine_options.{name}: means nothing to {model!r}; leave it out")
         if is_chat:
             return ModelInfo({_CHAT: echo_chat_signature(options)}, _CHAT, by_row=True)
         column = options.get("column")
-        if column is None and (options.get("fail_on") is not None or options.get("kill_on") is not None):
+        of_values = [name for name in _OF_VALUES if options.get(name)]
+        if column is None and of_values:
             raise ModelError(
-                "inference_engine_options: fail_on and kill_on are values of a column: name it in 'column'"
+                f"inference_engine_options: {of_values[0]} is about values of a column: name it in 'column'"
             )
         inputs = None if column is None else (Feature(str(column), pa.null()),)
         outputs = (Feature(_OUTPUT, _declared(options) or (pa.string() if column is None else pa.null())),)
@@ -121,7 +128,11 @@ class _Echo:
         self.schema = pa.schema([(_OUTPUT, _declared(options) or kind)])
         self.delay = float(options.get("delay") or 0)
         self.window = int(options.get("window") or 64)
+        self.is_grouping = bool(options.get("prefix_grouping"))
+        self.tokens = int(options.get("tokens") or 0)
         self._fail_on, self._kill_on = _values(options.get("fail_on")), _values(options.get("kill_on"))
+        self._dead_on = _values(options.get("dead_on"))
+        self._counted = 0
         self._log = None if options.get("log") is None else Path(options["log"])
 
     def value(self, row: Mapping[str, Any]) -> Any:
@@ -137,10 +148,19 @@ class _Echo:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def check(self, values: list[Any]) -> None:
-        """Fail where a row says so."""
+        """Fail where a row says so, and count the others."""
+        for value in values if self._dead_on else ():
+            if str(value) in self._dead_on:
+                raise EngineDeadError(f"dead_on: {value!r}")
         for value in values if self._fail_on else ():
             if str(value) in self._fail_on:
                 raise ValueError(f"fail_on: {value!r}")
+        self._counted += len(values)
+
+    def take_metrics(self) -> Mapping[str, float]:
+        """The tokens of the rows since this was last asked."""
+        counted, self._counted = self._counted * self.tokens, 0
+        return {"prompt_tokens": counted, "output_tokens": counted} if counted else {}
 
 
 class _EchoBatches(BatchModel):
@@ -161,12 +181,16 @@ class _EchoBatches(BatchModel):
         echo.check(values)
         return pa.RecordBatch.from_arrays([array.cast(echo.schema.field(0).type)], schema=echo.schema)
 
+    def take_metrics(self) -> Mapping[str, float]:
+        return self._echo.take_metrics()
+
 
 class _EchoRows(RowModel):
     def __init__(self, echo: _Echo) -> None:
         self._echo = echo
         self.window = echo.window
         self.output_schema = echo.schema
+        self.prefix_key = (lambda row: str(echo.value(row))) if echo.is_grouping else None
 
     async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         value = self._echo.value(row)
@@ -175,3 +199,6 @@ class _EchoRows(RowModel):
             await asyncio.sleep(self._echo.delay)
         self._echo.check([value])
         return {_OUTPUT: value}
+
+    def take_metrics(self) -> Mapping[str, float]:
+        return self._echo.take_metrics()

@@ -57,6 +57,8 @@ class EchoChat(RowModel):
         self._taken = dict(self._counts)
         self.window = int(options.get("window") or 64)
         self.output_schema = self._form.schema
+        if options.get("prefix_grouping") is not False:
+            self.prefix_key = self._system
 
     async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """The response to one row."""
@@ -92,7 +94,7 @@ class EchoChat(RowModel):
         self._taken = now
         return {name: now[name] - before[name] for name in now}
 
-    def prefix_key(self, row: Mapping[str, Any]) -> str | None:
+    def _system(self, row: Mapping[str, Any]) -> str | None:
         """The system message, by which rows are sent together."""
         try:
             first = self._column.messages(row)[0]
