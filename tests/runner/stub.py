@@ -15,6 +15,7 @@ from gristmill.replica.messages import (
     Stop,
     Task,
     UseSchema,
+    Wants,
     WorkerSpec,
 )
 
@@ -95,3 +96,30 @@ class StubExecutor:
     @property
     def dashboard(self) -> str | None:
         return None
+
+
+class HoldingExecutor(StubExecutor):
+    """Its workers finish nothing before they hold all that they can get, as one does that sorts its rows."""
+
+    def __init__(self, wants: Wants) -> None:
+        super().__init__()
+        self.wants = wants
+        self.held: dict[int, list[Task]] = {}
+        self.most_held: dict[int, int] = {}
+        self._has_asked = False
+
+    def send(self, worker: int, command: Command) -> None:
+        if isinstance(command, Assign):
+            self._has_asked = False
+            self.held.setdefault(worker, []).extend(command.tasks)
+            self.assigned += [(worker, task) for task in command.tasks]
+            self.most_held[worker] = max(self.most_held.get(worker, 0), len(self.held[worker]))
+
+    def poll(self, timeout: float) -> Sequence[tuple[int, Event]]:
+        if self.events:
+            return super().poll(timeout)
+        if not self._has_asked:
+            self._has_asked = True
+            return [(worker, self.wants) for worker in self.held]
+        held, self.held = self.held, {}
+        return [(worker, event) for worker, tasks in held.items() for task in tasks for event in done(task)]

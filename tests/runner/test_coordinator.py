@@ -1,6 +1,7 @@
 """The coordinator against stub workers: every row is committed once, whatever dies or fails on the way."""
 
 import random
+from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
@@ -8,13 +9,26 @@ import pytest
 from gristmill.outputs.commit import Commit
 from gristmill.outputs.progress import ShardProgress
 from gristmill.plan.shards import Shard, Slice
-from gristmill.replica.messages import Died, Event, Fatal, Proposed, Task, TaskFailed, WorkerSpec
+from gristmill.replica.messages import (
+    Advanced,
+    Began,
+    Died,
+    EngineDied,
+    Event,
+    Fatal,
+    Proposed,
+    Rested,
+    Task,
+    TaskFailed,
+    Wants,
+    WorkerSpec,
+)
 from gristmill.runner.coordinator import Coordinator, Hooks, Live
 from gristmill.runner.queue import TaskQueue
 from gristmill.runner.tally import ErrorPolicy, Tally
 from gristmill.settings import Settings
 from gristmill.spec.enums import OnError
-from tests.runner.stub import Behaviour, StubExecutor, dies_on, done
+from tests.runner.stub import Behaviour, HoldingExecutor, StubExecutor, dies_on, done
 
 SPEC = WorkerSpec(
     Settings(), "job", "echo", "echo:", "echo", {}, {}, "parquet", pa.schema([]), {}, (), "/nowhere", None, False
@@ -24,17 +38,32 @@ SPEC = WorkerSpec(
 class Run:
     """One run of the coordinator over shards of equal size."""
 
-    def __init__(self, shards: int, rows: int, behave: Behaviour = done, *, on_error: OnError = OnError.RECORD) -> None:
-        self.executor = StubExecutor(behave)
+    def __init__(
+        self,
+        shards: int,
+        rows: int,
+        behave: Behaviour = done,
+        *,
+        on_error: OnError = OnError.RECORD,
+        executor: StubExecutor | None = None,
+    ) -> None:
+        self.executor = StubExecutor(behave) if executor is None else executor
         self.commits: list[Commit] = []
         self.tally = Tally(ErrorPolicy(on_error), shards * rows)
         self.live = Live()
         self.stop: str | None = None
         self.progress = ShardProgress(shards)
         self.agreed: list[pa.Schema] = []
+        self.logged: list[str] = []
+        self._stop: Callable[[], str | None] = lambda: self.stop
         plan = ((Shard(i, (Slice("/f", rows, "", None, 0, rows),)), 0, None) for i in range(shards))
-        hooks = Hooks(self.commits.extend, self._agree, lambda: self.stop, lambda worker, text: None)
+        hooks = Hooks(
+            self.commits.extend, self._agree, lambda: self._stop(), lambda worker, text: self.logged.append(text)
+        )
         self.coordinator = Coordinator(self.executor, TaskQueue(plan, count=shards), self.tally, hooks, live=self.live)
+
+    def stop_when(self, stop: Callable[[], str | None]) -> None:
+        self._stop = stop
 
     def _agree(self, schema: pa.Schema) -> pa.Schema:
         self.agreed.append(schema)
@@ -87,6 +116,99 @@ def test_several_killers_in_one_shard_are_all_found() -> None:
     assert run.progress.all_complete
     assert sorted(place for _, place, _ in run.tally.samples) == poison
     assert run.tally.errors == 4
+
+
+@pytest.mark.parametrize(("rows", "deaths"), [(1, 3), (16, 3), (256, 4), (1_000, 5), (1_000_000, 7)])
+def test_a_killer_takes_few_deaths(rows: int, deaths: int) -> None:
+    run = Run(shards=1, rows=rows, behave=dies_on(rows * 2 // 3))
+    assert run() is None
+    assert run.executor.restarts <= deaths
+
+
+def test_only_tasks_with_rows_in_flight_are_suspects_of_a_dead_engine() -> None:
+    seen: list[int] = []
+
+    def behave(task: Task) -> list[Event]:
+        seen.append(task.id)
+        if len(seen) == 1:
+            return [Began(task.id)]
+        if len(seen) == 2:
+            return [Began(task.id), EngineDied("CUDA error", (task.id,)), Died("exit code 1")]
+        return done(task)
+
+    run = Run(shards=2, rows=50, behave=behave)
+    assert run(workers=1) is None
+    assert [task.shard.index for _, task in run.executor.assigned if task.careful] == [1]
+    assert run.tally.errors == 0
+    assert any("CUDA error" in text for text in run.logged)
+
+
+def test_a_task_whose_rows_rest_is_no_suspect() -> None:
+    seen: list[int] = []
+
+    def behave(task: Task) -> list[Event]:
+        seen.append(task.id)
+        if len(seen) == 1:
+            return [Began(task.id), Rested(task.id)]
+        if len(seen) == 2:
+            return [Began(task.id), Died("killed by SIGKILL")]
+        return done(task)
+
+    run = Run(shards=2, rows=50, behave=behave)
+    assert run(workers=1) is None
+    assert [task.shard.index for _, task in run.executor.assigned if task.careful] == [1]
+
+
+def test_a_worker_gets_what_it_wants_to_hold_while_it_is_alone() -> None:
+    executor = HoldingExecutor(Wants(8_000, is_urgent=False))
+    run = Run(shards=20, rows=1_000, executor=executor)
+    assert run(workers=1) is None
+    assert run.progress.all_complete
+    assert executor.most_held[0] >= 10
+
+
+def test_what_one_worker_wants_to_hold_leaves_others_their_share() -> None:
+    executor = HoldingExecutor(Wants(50_000, is_urgent=False))
+    run = Run(shards=12, rows=1_000, executor=executor)
+    assert run(workers=2) is None
+    assert run.progress.all_complete
+    assert max(executor.most_held.values()) <= 6
+    assert min(sum(worker == number for worker, _ in executor.assigned) for number in range(2)) >= 5
+
+
+def test_a_worker_whose_model_would_be_idle_gets_a_task_whatever_others_want() -> None:
+    executor = HoldingExecutor(Wants(100, is_urgent=True))
+    run = Run(shards=9, rows=1_000, executor=executor)
+    assert run(workers=3) is None
+    assert run.progress.all_complete
+    assert max(executor.most_held.values()) >= 3
+
+
+def test_progress_counts_rows_before_their_parts_are_done() -> None:
+    seen: list[tuple[int, dict[str, float]]] = []
+
+    def behave(task: Task) -> list[Event]:
+        return [Advanced(7, 1, {"output_tokens": 70}, {"rows_in_flight": 3}), *done(task)[:1]]
+
+    run = Run(shards=1, rows=10, behave=behave)
+
+    def stop() -> str | None:
+        seen.extend((account.rows - account.told_rows, account.ahead) for account in run.live.accounts.values())
+        return "enough" if seen else None
+
+    run.stop_when(stop)
+    assert run(workers=1) == "enough"
+    assert seen == [(7, {"output_tokens": 70})]
+
+
+def test_deaths_by_sigkill_while_loading_come_with_advice_about_memory() -> None:
+    run = Run(shards=2, rows=5)
+    reason = "its process was killed by SIGKILL"
+    run.executor.start = lambda spec, *, workers: run.executor.events.append((0, Died(reason)))  # type: ignore[method-assign]
+    run.executor.restart = lambda worker: run.executor.events.append((worker, Died(reason)))  # type: ignore[method-assign]
+    message = run() or ""
+    assert reason in message
+    assert "memory_requests" in message
 
 
 def test_a_worker_that_is_killed_from_outside_blames_no_row() -> None:

@@ -21,6 +21,19 @@ def test_announced_rows_are_cut_out_and_the_rest_is_innocent() -> None:
     ]
 
 
+def test_a_row_that_dies_alone_among_others_has_died_alone_once() -> None:
+    _, suspect, _ = after_death(Task(1, SHARD, 4, 7, careful=True), announced=(5, 6), reason="SIGSEGV")
+    assert (suspect.start, suspect.stop, suspect.deaths, suspect.verdict) == (5, 6, 1, None)
+    (convicted,) = after_death(suspect, announced=(5, 6), reason="SIGSEGV")
+    assert convicted.verdict is not None
+
+
+def test_a_death_among_others_counts_against_no_row() -> None:
+    (again,) = after_death(Task(1, SHARD, 5, 6), announced=None, reason="SIGSEGV")
+    (first,) = after_death(again, announced=(5, 6), reason="SIGSEGV")
+    assert first.verdict is None
+
+
 def test_a_row_is_convicted_only_when_it_died_alone_twice() -> None:
     task = Task(1, SHARD, 5, 6, careful=True)
     (first,) = after_death(task, announced=(5, 6), reason="SIGSEGV")

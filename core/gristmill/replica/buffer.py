@@ -66,6 +66,7 @@ class RowBuffer:
         self._arrived: deque[WaitingRow] = deque()  # sent ones are dropped when they come to the left end
         self._sorted: list[WaitingRow] = []
         self._at = 0  # where the sweep is in the sorted rows
+        self._last: WaitingRow | None = None  # what it sent last
         self._count = 0
         self.numbered = 0
         self._is_grouping = False
@@ -84,11 +85,12 @@ class RowBuffer:
             return
         self._is_grouping = value
         self._sorted = sorted(row for row in self._arrived if not row.is_sent) if value else []
-        self._at = 0
+        self.restart()
 
     def restart(self) -> None:
         """Begin the sweep anew, at the lowest key."""
         self._at = 0
+        self._last = None
 
     def add(self, row: WaitingRow) -> None:
         """Take a row in."""
@@ -99,7 +101,7 @@ class RowBuffer:
         if self._is_grouping:
             place = bisect_left(self._sorted, row)
             self._sorted.insert(place, row)
-            if place < self._at:
+            if place < self._at or (place == self._at and self._last is not None and row < self._last):
                 self._at += 1
 
     def take(self) -> WaitingRow:
@@ -119,7 +121,7 @@ class RowBuffer:
                 self._at = bisect_left(self._sorted, oldest)
             elif self._at >= len(self._sorted):
                 self._at = 0
-            row = self._sorted.pop(self._at)
+            row = self._last = self._sorted.pop(self._at)
         row.is_sent = True
         self._count -= 1
         return row
