@@ -6,9 +6,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.workloads.service import ServiceWorkload
 from benchmarks.workloads.workload import BUCKET, Dataset, FileWorkload, Workload, read_file
 
 __all__ = ["run"]
+
+
+class Answer:
+    """One actor's connections; a batch is sent at once, and several batches beside each other."""
+
+    def __init__(self, workload: ServiceWorkload) -> None:
+        from benchmarks.contestants.raw_chats import Chats
+
+        self._workload, self._chats, self._kind = workload, None, Chats
+
+    async def __call__(self, table: Any) -> Any:
+        """The table with its answers."""
+        import pyarrow as pa
+
+        if self._chats is None:
+            self._chats = self._kind(self._workload)
+        answers = await self._chats.all(table["messages"].to_pylist())
+        yield table.append_column("response", pa.array(answers))
 
 
 class Predict:
@@ -35,12 +54,13 @@ def run(workload: Workload, dataset: Dataset, output: Path) -> None:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     data = ray.data.read_parquet(str(dataset.inputs))
+    chats = isinstance(workload, ServiceWorkload)
     data = data.map_batches(
-        Predict,
+        Answer if chats else Predict,
         fn_constructor_args=(workload,),
         batch_format="pyarrow",
-        batch_size=workload.batch_rows,
-        compute=ray.data.ActorPoolStrategy(size=2),
+        batch_size=64 if chats else workload.batch_rows,
+        compute=ray.data.ActorPoolStrategy(size=1 if chats else 2),
         num_cpus=0.5,
         udf_modifying_row_count=False,
     )
