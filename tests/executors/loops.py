@@ -1,5 +1,6 @@
 """Workers' loops for the executors' tests: they do what the model name in their spec says, without any model."""
 
+import json
 import os
 import signal
 import sys
@@ -95,3 +96,32 @@ def chatty(spec: WorkerSpec, channel: Channel) -> None:
     print("hello from", spec.model)  # noqa: T201 - which is what this is for
     channel.send(Ready(0.0))
     channel.receive()
+
+
+def placing(spec: WorkerSpec, channel: Channel) -> None:
+    """Has an actor on each GPU of its placement group, as vLLM does; tells their nodes and its bundles."""
+    import ray
+    from ray.util import get_current_placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    group = get_current_placement_group()
+    actors = [
+        ray.remote(_Node).options(
+            num_cpus=0, num_gpus=1, scheduling_strategy=PlacementGroupSchedulingStrategy(group, at)
+        )
+        for at in range(len(group.bundle_specs))
+    ]
+    handles = [actor.remote() for actor in actors]
+    nodes = ray.get([handle.node.remote() for handle in handles])
+    channel.send(Log(json.dumps({"pid": os.getpid(), "bundles": group.bundle_specs, "nodes": nodes})))
+    channel.send(Ready(0.0))
+    channel.receive()
+
+
+class _Node:
+    """Tells where it is."""
+
+    def node(self) -> str:
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())

@@ -46,3 +46,14 @@ def test_the_shares_of_all_workers_fit_into_the_bundle(num_workers: int, cpus: f
     # as Ray counts: ten thousandths
     assert round(share.cpus * 10_000) * num_workers <= cpus * 10_000 + 1e-6
     assert share.memory * num_workers <= memory
+
+
+def test_a_replica_over_nodes_asks_for_a_bundle_for_each_gpu_and_shares_the_rest_out():
+    shares = _replica(cpus=4, memory=2**31, gpus=2).spread()
+    assert [share.bundle() for share in shares] == [{"CPU": 2.0, "GPU": 1.0, "memory": 2.0**30}] * 2
+
+
+@pytest.mark.parametrize("gpus", [None, 0, 0.5])
+def test_a_replica_over_nodes_without_whole_gpus_is_refused(gpus: float | None):
+    with pytest.raises(SpecError, match=r"gpu_requests=.*ask for whole GPUs"):
+        _replica(gpus=gpus).spread()

@@ -12,7 +12,7 @@ the replica finds the row.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -20,8 +20,8 @@ from gristmill.models.signature import Signature
 from gristmill.storage.storage import Storage
 
 __all__ = [
-    "BatchModel", "Engine", "EngineDeadError", "EngineRefusedError", "LoadContext", "LoadedModel", "ModelInfo",
-    "RowModel",
+    "AssumingEngine", "BatchModel", "Engine", "EngineDeadError", "EngineRefusedError", "LoadContext", "LoadedModel",
+    "ModelInfo", "RowModel",
 ]  # fmt: skip
 
 
@@ -63,6 +63,8 @@ class ModelInfo:
         is_alone: whether a replica runs one copy of the model, however many workers it could have, and a process one
             replica: the model runs many rows at a time by itself.
         gpus: the GPUs that the engine's options cut each copy over; None where it takes those that it is given.
+        spreads: whether the engine places one Ray actor on each GPU of a copy by itself, in the placement group of its
+            worker, so that one copy may stand on several nodes.
     """
 
     functions: Mapping[str, Signature]
@@ -72,6 +74,7 @@ class ModelInfo:
     preload: tuple[str, ...] = ()
     is_alone: bool = False
     gpus: int | None = None
+    spreads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,4 +185,20 @@ class Engine(Protocol):
 
     def load(self, context: LoadContext) -> LoadedModel:
         """The model, ready to run; slow, and done once in each worker."""
+        ...
+
+
+@runtime_checkable
+class AssumingEngine(Engine, Protocol):
+    """A kind of engine that can do without its libraries until the model is loaded."""
+
+    def assume(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
+        """What `describe` would say at best, on a machine that has neither the engine's libraries nor the model.
+
+        Asked for by clients of a cluster, where `describe` raises a `MissingExtraError`. It has all functions that the
+        model may turn out to have; `load` then refuses, on the cluster, what the model does not do.
+
+        Raises:
+            ModelError, SpecError: what can be told to be wrong all the same.
+        """
         ...

@@ -27,10 +27,11 @@ class RayExecutor:
         pool: where Ray is, or how to start it.
         replicas, num_workers: how many, and how many workers each has.
         cpus, memory, gpus: what one replica asks for; None for one CPU for each worker and nothing else.
+        spreads: whether a replica's GPUs may stand on several nodes, for actors that its one worker places there.
         run: the workers' loop.
 
     Raises:
-        SpecError: the workers cannot share the GPUs.
+        SpecError: the workers cannot share the GPUs, or a replica that spreads has none.
         MissingExtraError: Ray is not installed.
     """
 
@@ -43,14 +44,18 @@ class RayExecutor:
         cpus: float | None,
         memory: int | None,
         gpus: float | None,
+        spreads: bool = False,
         run: Run = run_worker,
     ) -> None:
         self._asked = Resources.of_replica(num_workers=num_workers, cpus=cpus, memory=memory, gpus=gpus)
+        if spreads:
+            self._asked.spread()
         if importlib.util.find_spec("ray") is None:
             raise MissingExtraError.of("ray", "ray", need="a pool of kind 'ray'")
         self._pool = pool
         self._replicas = replicas
         self._num_workers = num_workers
+        self._spreads = spreads
         self._run = run
         self._events: queue.SimpleQueue[Told] = queue.SimpleQueue()
         self._failure: Exception | None = None
@@ -61,7 +66,9 @@ class RayExecutor:
         assert workers == self._replicas * self._num_workers
         self._pump = RayPump(
             self._pool,
-            lambda: RayPlacement(self._asked, replicas=self._replicas, num_workers=self._num_workers),
+            lambda: RayPlacement(
+                self._asked, replicas=self._replicas, num_workers=self._num_workers, spreads=self._spreads
+            ),
             workers=workers,
             content=payload(self._run, spec),
             sys_path=spec.sys_path,

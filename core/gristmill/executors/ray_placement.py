@@ -20,17 +20,22 @@ class RayPlacement:
         asked: what one replica asks for.
         replicas: how many.
         num_workers: the workers of one replica, which share it evenly.
+        spreads: whether a replica may stand on several nodes, as few as can be. It then has a bundle for each GPU, and
+            its one worker takes none of them: they are for actors that the worker's engine places in the group.
     """
 
-    def __init__(self, asked: Resources, *, replicas: int, num_workers: int) -> None:
+    def __init__(self, asked: Resources, *, replicas: int, num_workers: int, spreads: bool = False) -> None:
         self._asked = asked
         self._num_workers = num_workers
+        self._shares = asked.spread() if spreads else [asked]
+        self._spreads = spreads
         self._groups = [self._reserve() for _ in range(replicas)]
+        self._used: set[int] = set()
 
     def _reserve(self) -> Any:
         from ray.util import placement_group
 
-        return placement_group([self._asked.bundle()], strategy="PACK")
+        return placement_group([share.bundle() for share in self._shares], strategy="PACK")
 
     def _state(self, replica: int) -> str:
         from ray.util import placement_group_table
@@ -45,15 +50,21 @@ class RayPlacement:
         """A new actor for a worker; it starts once its replica is placed.
 
         A replica that has lost its node is placed anew by Ray itself; a group that somebody removed is made anew here.
+        So is that of a replica that spreads: what is left of the engine of its dead worker ends with the old one.
         """
         import ray
+        from ray.util import remove_placement_group
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         replica = worker // self._num_workers
-        if self._state(replica) == "REMOVED":
+        if self._spreads and replica in self._used:
+            remove_placement_group(self._groups[replica])
             self._groups[replica] = self._reserve()
-        share = self._asked.of_worker(self._num_workers)
-        options: dict[str, Any] = {"num_cpus": share.cpus, "num_gpus": share.gpus}
+        elif self._state(replica) == "REMOVED":
+            self._groups[replica] = self._reserve()
+        self._used.add(replica)
+        share = self._shares[0].of_worker(self._num_workers)
+        options: dict[str, Any] = {"num_cpus": share.cpus, "num_gpus": 0 if self._spreads else share.gpus}
         if share.memory:
             options["memory"] = share.memory
         return (
@@ -78,7 +89,8 @@ class RayPlacement:
         return PlacementError(
             f"no replica could be placed within {timeout:g} s: one replica asks for {self._asked};"
             f" the cluster has {_amounts(total)} in all, of which {_amounts(free)} are free; its nodes: {nodes}."
-            " A replica must fit on one node: ask for less (cpu_requests, gpu_requests, memory_requests, num_workers),"
+            f" {'Each GPU has an equal share of it, which' if self._spreads else 'A replica'} must fit on one node:"
+            " ask for less (cpu_requests, gpu_requests, memory_requests, num_workers),"
             " free or add resources, or raise the pool's placement_timeout"
         )
 

@@ -55,6 +55,24 @@ class Resources:
             self.memory // num_workers,
         )
 
+    def spread(self) -> "list[Resources]":
+        """One share for each GPU, all alike: what a replica asks for whose GPUs may stand on several nodes.
+
+        Raises:
+            SpecError: it has no whole GPUs.
+
+        Example:
+            >>> [str(share) for share in Resources(cpus=4, gpus=2).spread()]
+            ['2 CPU, 1 GPU, 0.00 GiB of memory', '2 CPU, 1 GPU, 0.00 GiB of memory']
+        """
+        if self.gpus < 1 or not self.gpus.is_integer():
+            raise SpecError(
+                f"gpu_requests={self.gpus:g}: a replica that spreads over nodes has one worker on each GPU; "
+                "ask for whole GPUs, at least 1"
+            )
+        count = int(self.gpus)
+        return [self.of_worker(count)] * count
+
     def bundle(self) -> dict[str, float]:
         """As a bundle of a Ray placement group, which may not be empty."""
         named = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory)}

@@ -50,6 +50,7 @@ def make_executor(pool: PoolSettings, how: JobSpec, request: JobRequest) -> "Exe
         cpus=how.cpu_requests,
         memory=how.memory_requests,
         gpus=how.gpu_requests,
+        spreads=request.spreads,
     )
     return executor
 

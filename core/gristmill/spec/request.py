@@ -41,6 +41,7 @@ class JobRequest(Spec):
         params: its parameters, complete.
         uses_gpu: whether the model can use a GPU.
         preload: modules worth importing before workers start.
+        spreads: whether one copy of the model may stand on several nodes.
         source: the input rows.
         input_schema: the input's Arrow schema, as base64 of its IPC form.
         outputs_schema: the output columns where they are known in advance, in the same form.
@@ -64,6 +65,7 @@ class JobRequest(Spec):
     params: dict[str, Any] = {}
     uses_gpu: bool = True
     preload: tuple[str, ...] = ()
+    spreads: bool = False
     source: InputSource
     input_schema: str
     outputs_schema: str | None = None

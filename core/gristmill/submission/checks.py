@@ -297,12 +297,27 @@ def check_output_is_free(storage: Storage, location: str, mode: SaveMode) -> Non
         )
 
 
+def _check_spread(pool: PoolSettings, gpus: float, *, name: str) -> None:
+    """Refuse a copy of a model over Ray's GPUs, which may stand on several nodes, where there are none for it."""
+    said = "the engine's arguments have Ray place each copy of the model (--distributed-executor-backend=ray)"
+    if pool.kind != "ray":
+        raise SpecError(
+            f'{said}, and the pool {name!r} has no Ray; use a pool of kind "ray", or leave the argument out'
+        )
+    if gpus < 1 or gpus % 1:
+        raise SpecError(
+            f"job_spec.gpu_requests={gpus:g}: {said}, one worker on each GPU; "
+            "ask for the GPUs of one copy, a whole number, or leave the argument out"
+        )
+
+
 def check_pool(pool: PoolSettings, how: JobSpec, info: ModelInfo, *, name: str, locations: list[str]) -> None:
     """Refuse what the pool or the model cannot do.
 
     Raises:
         SpecError: more workers than a machine can have, GPUs for a model that uses none, several workers for GPUs that
-            nobody would share out, or memory locations outside this process.
+            nobody would share out, a copy of a model over nodes that the pool has not, or memory locations outside this
+            process.
     """
     workers = how.replicas * how.num_workers
     if pool.kind != "ray" and workers > _MOST_WORKERS:
@@ -329,6 +344,8 @@ def check_pool(pool: PoolSettings, how: JobSpec, info: ModelInfo, *, name: str, 
             f"job_spec.replicas={how.replicas}: a process can hold one engine of this model, and the pool {name!r} is "
             "this process; ask for one replica, or use another pool"
         )
+    if info.spreads:
+        _check_spread(pool, gpus, name=name)
     if info.gpus is not None and gpus and gpus != info.gpus:
         raise SpecError(
             f"job_spec.gpu_requests={gpus:g}: the engine's arguments cut each copy of the model over {info.gpus} GPUs; "

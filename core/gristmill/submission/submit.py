@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from gristmill.chat.params import check_chat_params
 from gristmill.chat.signature import settled
-from gristmill.engines.protocol import Engine, ModelInfo
+from gristmill.engines.protocol import AssumingEngine, Engine, ModelInfo
 from gristmill.engines.python import describe_object
 from gristmill.engines.registry import engine_for
-from gristmill.errors import ConflictError, ModelError, OutputError, SpecError
+from gristmill.errors import ConflictError, MissingExtraError, ModelError, OutputError, SpecError
 from gristmill.inputs.files import FilesSource, open_files
 from gristmill.inputs.listing import FileListing
 from gristmill.inputs.query import QuerySource
@@ -150,7 +150,8 @@ def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> 
     if isinstance(model, ModelObject):
         info, pickled = describe_object(model), pickle_object(model.value)
     else:
-        info = _describe(found, model, options.for_engine(), storage, warm)
+        is_elsewhere = pool.kind == "ray" and pool.address is not None
+        info = _describe(found, model, options.for_engine(), storage, warm=warm, is_elsewhere=is_elsewhere)
     function, signature = checks.choose_function(info, wish.job_spec.function_name, model=str(wish.model))
     checks.check_partitions(wish.input_spec, function=function)
     params = check_params(wish.input_spec.params, signature)
@@ -179,13 +180,26 @@ def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> 
 
 
 def _describe(
-    engine: Engine, model: str, options: dict[str, Any], storage: Storage, warm: WarmRunner | None
+    engine: Engine,
+    model: str,
+    options: dict[str, Any],
+    storage: Storage,
+    *,
+    warm: WarmRunner | None,
+    is_elsewhere: bool,
 ) -> ModelInfo:
-    """What is known of the model; asked of the warm runner, where there is one, since it needs the libraries anyway."""
+    """What is known of the model; asked of the warm runner, where there is one, since it needs the libraries anyway.
+
+    A client that lacks the libraries may submit to a cluster that has them, where the engine can do with that.
+    """
     if warm is not None:
         return warm.describe(engine.name, model, options)
     try:
         return engine.describe(model, options, storage)
+    except MissingExtraError:
+        if not is_elsewhere or not isinstance(engine, AssumingEngine):
+            raise
+        return engine.assume(model, options, storage)
     except SystemExit as error:
         raise ModelError(
             f"model {model!r}: looking at it would have ended this process (exit code {error.code}); "
@@ -226,6 +240,7 @@ def _request(storage: Storage, wish: Wish, checked: _Checked) -> JobRequest:
         params=checked.params,
         uses_gpu=checked.info.uses_gpu,
         preload=checked.info.preload,
+        spreads=checked.info.spreads,
         source=_describe_source(checked.source, keyed=wish.key is not None or wish.job_spec.job_name is not None),
         input_schema=schema_to_text(checked.schema),
         outputs_schema=None if outputs is None else schema_to_text(outputs),

@@ -23,6 +23,9 @@ _TEXT = "text"
 _PARAMS = unset_params(CHAT_PARAMS, keep=["max_completion_tokens"])
 """Only what the user gave is sent, besides the bound on tokens."""
 
+_PRELOAD = ("aiohttp", "pandas")
+"""Arrow imports the second, where it is there, at the first value that it converts."""
+
 _EMBED = Signature(
     inputs=(Feature(_TEXT, pa.string()),),
     outputs=tuple(Feature(field.name, field.type) for field in EMBEDDING),
@@ -57,15 +60,19 @@ class OpenAIEngine:
 
     def describe(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
         """The functions `chat` and `embed`; the service is not asked."""
-        _check_name(model)
         need_aiohttp()
+        return self.assume(model, options, storage)
+
+    def assume(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
+        """As `describe`, for which nothing is needed that a client may lack."""
+        _check_name(model)
         endpoint_of(storage.settings, options)
         grouping = options.get("prefix_grouping")
         if grouping is not None and not isinstance(grouping, bool):
             raise SpecError(f"inference_engine_options.prefix_grouping: must be True or False (given: {grouping!r})")
         params, inputs = split_params(options.get("param_columns"), _PARAMS)
         chat = chat_signature(outputs=response_form({}, options).schema, params=params, inputs=inputs)
-        return ModelInfo({"chat": chat, "embed": _EMBED}, "chat", uses_gpu=False, by_row=True, preload=("aiohttp",))
+        return ModelInfo({"chat": chat, "embed": _EMBED}, "chat", uses_gpu=False, by_row=True, preload=_PRELOAD)
 
     def load(self, context: LoadContext) -> BatchModel | RowModel:
         """The model, once the service has not refused the key."""

@@ -9,13 +9,13 @@ from gristmill.errors import ModelError, SpecError
 from gristmill.storage.location import is_local
 from gristmill.storage.storage import Storage
 
-__all__ = ["adapter_folders", "adapter_rank"]
+__all__ = ["adapter_folders", "adapter_places", "adapter_rank"]
 
 _FIELD = "inference_engine_options.adapters"
 
 
 def adapter_folders(given: Any, storage: Storage) -> dict[str, str]:
-    """The folders of adapters by alias.
+    """The folders of adapters by alias, seen to be adapters.
 
     Args:
         given: the engine option `adapters`: folders by alias; stages and relative paths are resolved.
@@ -24,6 +24,18 @@ def adapter_folders(given: Any, storage: Storage) -> dict[str, str]:
     Raises:
         SpecError: it is no dict of text, or a folder is not on this machine's disks.
         ModelError: a folder holds no adapter.
+    """
+    folders = adapter_places(given, storage)
+    for alias, folder in folders.items():
+        adapter_rank(folder, alias=alias)
+    return folders
+
+
+def adapter_places(given: Any, storage: Storage) -> dict[str, str]:
+    """As `adapter_folders`, for a machine that may not have the folders.
+
+    Raises:
+        SpecError: it is no dict of text, or a folder is not on a disk.
     """
     if given is None:
         return {}
@@ -36,7 +48,6 @@ def adapter_folders(given: Any, storage: Storage) -> dict[str, str]:
         location = storage.resolve(place, what=f"{_FIELD}.{alias}")
         if not is_local(location):
             raise SpecError(f"{_FIELD}.{alias}: {place!r} is not on a disk; vLLM reads folders: copy it to a local one")
-        adapter_rank(location, alias=alias)
         folders[alias] = location
     return folders
 

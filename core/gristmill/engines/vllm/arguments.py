@@ -9,7 +9,7 @@ from typing import Any
 from gristmill.errors import SpecError
 from gristmill.spec.engine import check_engine_args
 
-__all__ = ["FIELD", "engine_arguments", "gpus_asked", "split_arguments"]
+__all__ = ["FIELD", "engine_arguments", "gpus_asked", "split_arguments", "spreads"]
 
 FIELD = "inference_engine_options.engine_args_override"
 
@@ -134,6 +134,16 @@ def gpus_asked(options: Mapping[str, Any]) -> int | None:
                 raise SpecError(f"{FIELD}: --{name} must be a number of GPUs of at least 1 (given: {value!r})")
             sizes.append(int(value))
     return math.prod(sizes) if sizes else None
+
+
+def spreads(options: Mapping[str, Any]) -> bool:
+    """Whether a job's own arguments have Ray place each copy of the model, on as many nodes as it takes.
+
+    Example:
+        >>> spreads({"engine_args_override": ["--distributed-executor-backend ray"]})
+        True
+    """
+    return "--distributed-executor-backend=ray" in split_arguments(options.get("engine_args_override") or ())
 
 
 def _cpu_cache_bytes(workers: int) -> int:

