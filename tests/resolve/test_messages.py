@@ -11,7 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
+from gristmill.chat.media import may_hold_media
+from gristmill.chat.messages import parse_messages
 from gristmill.errors import SchemaError
 from gristmill.inputs.block import Block
 from gristmill.resolve.columns import ColumnResolver
@@ -424,3 +429,37 @@ def test_a_stream_left_in_the_middle_leaves_the_resolver_usable(place: tuple[Sto
     stream.close()
     assert outcome(list(resolver.resolve(blocks))) == [user(image(png()), image(png()))] * 60
     resolver.close()
+
+
+texts = st.text(max_size=6) | st.sampled_from(
+    ["{root}/a.png", "{root}/empty", "{root}/../x", "{root}", "", "@x", "@x/y", "data:", "data:,", "//", "/", "/+AA",
+     "A", "data:audio/wav;base64,AA==", "file:/", "http://", "http://[", "http://10.0.0.1/x", "memory://a", "AAAA",
+     "\0", "/a\0", "é", "s3://", "s3://b/../k", " ", "x://y::z://"]
+)  # fmt: skip
+media = st.fixed_dictionaries({}, optional={"url": texts, "data": texts, "format": texts, "detail": texts}) | texts
+kinds = ["text", "image_url", "video_url", "input_audio"]
+parts = st.fixed_dictionaries({"type": st.sampled_from(kinds)}, optional=dict.fromkeys(kinds, media | st.none())) | (
+    st.sampled_from(kinds).flatmap(lambda kind: texts.map(lambda text: {"type": kind, kind: text}))
+)
+message = st.fixed_dictionaries({"role": st.just("user"), "content": texts | st.lists(parts, min_size=1, max_size=3)})
+
+
+@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(chats=st.lists(st.lists(message, min_size=1, max_size=3), max_size=4), fetch_local=st.booleans())
+def test_what_the_resolver_lets_pass_is_ready_for_an_engine(
+    storage: Storage, tmp_path: Path, chats: list[Any], fetch_local: bool
+) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    (tmp_path / "empty").write_bytes(b"")
+    cells = [json.dumps(chat).replace("{root}", str(tmp_path)) for chat in chats]
+    resolver = make_resolver(storage, (str(tmp_path),), fetch_local=fetch_local)
+    (done,) = resolver.resolve([make_block({"messages": pa.array(cells, pa.string())})])
+    resolver.close()
+    for row, cell in enumerate(done.model_rows.column("messages").to_pylist()):
+        if row in done.errors:
+            assert cell is None
+            assert done.errors[row].step == "resolve"
+        elif may_hold_media(cells[row]):
+            assert parse_messages(cell, resolved=True)
+        else:
+            assert cell == cells[row]
