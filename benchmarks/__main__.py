@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("tables", "heavy", "media", "media_s3", "large", "start", "plan", "memory")
+NAMES = ("tables", "heavy", "media", "media_s3", "large", "start", "openai", "plan", "memory")
 
 
 def main(arguments: list[str]) -> int:

@@ -129,11 +129,23 @@ def check_value(value: Any, wanted: pa.DataType, *, what: str) -> Any:
         python = bytes
     if (python is not None and not isinstance(value, python)) or (python is int and isinstance(value, bool)):
         raise SpecError(f"{what}: must be {wanted}, not {type(value).__name__} (given: {value!r})")
+    if _is_sure(value, wanted):
+        return value
     try:
         converted = pa.scalar(value, wanted)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise SpecError(f"{what}: must be {wanted} (given: {value!r}): {error}") from error
     return value if python is not None else converted.as_py()
+
+
+def _is_sure(value: Any, wanted: pa.DataType) -> bool:
+    """Whether a value of the right class fits without asking Arrow, whose first scalar imports pandas."""
+    kinds = pa.types
+    if kinds.is_integer(wanted):
+        bits = wanted.bit_width
+        low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if kinds.is_signed_integer(wanted) else (0, 1 << bits)
+        return bool(low <= value < high)
+    return bool(kinds.is_boolean(wanted) or kinds.is_float64(wanted) or (kinds.is_string(wanted) and value.isascii()))
 
 
 def _too_large(value: int, wanted: pa.DataType, *, what: str) -> SpecError:
