@@ -94,10 +94,12 @@ def engine_arguments(
         arguments.append("--enable-lora")
         if "max-lora-rank" not in names:
             arguments.append(f"--max-lora-rank={next((rank for rank in _RANKS if rank >= max(ranks)), max(ranks))}")
+        # On CPUs vLLM 0.32 puts rows without an adapter through the last place for one, which therefore stays empty.
+        loaded = len(ranks) + 1 if on_cpu else min(len(ranks), _MOST_LOADED)
         if "max-loras" not in names:
-            arguments.append(f"--max-loras={min(len(ranks), _MOST_LOADED)}")
+            arguments.append(f"--max-loras={loaded}")
         if "max-cpu-loras" not in names:
-            arguments.append(f"--max-cpu-loras={len(ranks)}")
+            arguments.append(f"--max-cpu-loras={max(loaded, len(ranks))}")
     return arguments
 
 
