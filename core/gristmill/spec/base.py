@@ -1,5 +1,6 @@
 """What every spec shares: frozen, unknown fields forbidden, errors of our own tree."""
 
+import re
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -10,6 +11,8 @@ __all__ = ["Spec", "spec_error"]
 
 _SECRETS = frozenset({"api_key", "base_url", "runtime_env", "storage_options"})
 """Fields whose values, or what stands in them, are not repeated."""
+_LIKE_SECRET = re.compile("key|secret|token|password", re.IGNORECASE)
+"""A field that is none may be one of those, misspelt."""
 
 
 def spec_error(owner: str, error: ValidationError) -> SpecError:
@@ -22,6 +25,7 @@ def spec_error(owner: str, error: ValidationError) -> SpecError:
             message = "is not a field of it"
         # A mapping may hold credentials (storage options, a runtime environment), and so may all that stands in one.
         secret = isinstance(problem["input"], dict) or not _SECRETS.isdisjoint(problem["loc"])
+        secret = secret or (problem["type"] == "extra_forbidden" and bool(_LIKE_SECRET.search(field)))
         given = "" if problem["type"] == "missing" or not field or secret else f" (given: {problem['input']!r})"
         lines.append(f"{owner}{'.' if field else ''}{field}: {message}{given}")
     return SpecError("; ".join(lines))

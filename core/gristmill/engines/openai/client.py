@@ -1,18 +1,17 @@
-"""Requests to a service, with retries: the only module that touches aiohttp."""
+"""Requests to a service, with retries; the only module that touches aiohttp."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from gristmill.engines.openai.backoff import backoff_delay, is_passing, retry_after
 from gristmill.engines.openai.endpoint import Endpoint
 from gristmill.engines.openai.errors import EndpointError, EndpointTimeoutError, ReplyError, RequestError
 from gristmill.engines.openai.gate import Gate
+from gristmill.engines.openai.headers import request_arguments
 from gristmill.engines.openai.reply import error_of, read_reply
 from gristmill.engines.protocol import EngineRefusedError
 from gristmill.errors import MissingExtraError
@@ -32,6 +31,9 @@ _DOUBTFUL = frozenset({403, 404, 405})
 _DOUBTS = 20
 _TIMEOUTS = 2
 _CHECK_SECONDS = 10.0
+_NOTE_SECONDS = 30.0
+_NOTE_LENGTH = 500
+_LOG = logging.getLogger(__name__)
 
 
 def need_aiohttp() -> None:
@@ -57,9 +59,10 @@ class Client:
         self._endpoint = endpoint
         self._one_model = one_model
         self._doubts = 0
+        self._noted = float("-inf")
         self._opened: AsyncGenerator[aiohttp.ClientSession, None] | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._proxy: dict[str, Any] = {}
+        self._how: dict[str, Any] = {}
         self._problems: tuple[type[Exception], ...] = ()
         self._unconnected: tuple[type[Exception], ...] = ()
 
@@ -102,7 +105,7 @@ class Client:
             problem: Exception
             await gate.enter(tokens)
             try:
-                async with session.post(url, data=body, allow_redirects=False, **self._proxy) as response:
+                async with session.post(url, data=body, allow_redirects=False, **self._how) as response:
                     content = await response.read()
                     status, headers = response.status, response.headers
                 if status == _OK:
@@ -127,7 +130,16 @@ class Client:
                 gate.leave()
             if tries >= settings.attempts or timeouts >= _TIMEOUTS:
                 raise self._given_up(problem, tries)
-            await asyncio.sleep(backoff_delay(max(tries, 1), base=settings.backoff) if wait is None else wait)
+            delay = backoff_delay(max(tries, 1), base=settings.backoff) if wait is None else wait
+            self._note(problem, delay)
+            await asyncio.sleep(delay)
+
+    def _note(self, problem: Exception, delay: float) -> None:
+        """Tell the job's log why it is slow, now and then."""
+        now = time.monotonic()
+        if now - self._noted >= _NOTE_SECONDS:
+            self._noted = now
+            _LOG.warning("%s; trying again in %.1f s", self._told(self._about(problem))[:_NOTE_LENGTH], delay)
 
     def _read(self, content: bytes) -> dict[str, Any]:
         try:
@@ -157,14 +169,15 @@ class Client:
 
     def _about(self, problem: Exception) -> str:
         endpoint = self._endpoint
+        verb = "answered" if isinstance(problem, RequestError) else "failed:"
         advice = "; set its api_key, or OPENAI_API_KEY" if getattr(problem, "status", 0) == 401 else ""
-        return f"endpoint {endpoint.name!r} at {endpoint.base_url} answered {problem}{advice}"
+        return f"endpoint {endpoint.name!r} at {endpoint.base_url} {verb} {problem}{advice}"
 
     def _told(self, text: str) -> str:
         return self._endpoint.without_key(text)
 
     async def _get(self, session: "aiohttp.ClientSession", url: str) -> tuple[int, Mapping[str, str], bytes]:
-        async with session.get(url, allow_redirects=False, **self._proxy) as response:
+        async with session.get(url, allow_redirects=False, **self._how) as response:
             return response.status, response.headers, await response.read()
 
     async def _open(self) -> "aiohttp.ClientSession":
@@ -173,7 +186,7 @@ class Client:
 
         self._problems = (aiohttp.ClientError, OSError)  # the second holds time-outs
         self._unconnected = (aiohttp.ConnectionTimeoutError,)
-        self._proxy = _proxy(self._endpoint.base_url)
+        self._how = request_arguments(self._endpoint)
         self._opened = _session(self._endpoint)
         self._session = await anext(self._opened)
         return self._session
@@ -182,14 +195,6 @@ class Client:
 async def _session(endpoint: Endpoint) -> "AsyncGenerator[aiohttp.ClientSession, None]":
     import aiohttp
 
-    headers = {
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "Content-Type": "application/json",
-        "User-Agent": f"gristmill/{version('gristmill')}",
-    }
-    if endpoint.api_key is not None:
-        headers["Authorization"] = f"Bearer {endpoint.api_key}"
     settings = endpoint.settings
     timeout = aiohttp.ClientTimeout(
         total=settings.timeout, connect=None, sock_connect=settings.connect_timeout, sock_read=None
@@ -197,22 +202,6 @@ async def _session(endpoint: Endpoint) -> "AsyncGenerator[aiohttp.ClientSession,
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=endpoint.window, ttl_dns_cache=60),
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers=headers,
         timeout=timeout,
     ) as session:
         yield session
-
-
-def _proxy(base_url: str) -> dict[str, Any]:
-    """The proxy that the environment names for an address; asked once, since that is slow."""
-    import aiohttp
-    from yarl import URL
-
-    parts = urlsplit(base_url)
-    found = getproxies().get(parts.scheme)
-    if not found or proxy_bypass(parts.hostname or ""):
-        return {}
-    url = URL(found)
-    if url.user is None:
-        return {"proxy": url}
-    return {"proxy": url.with_user(None), "proxy_auth": aiohttp.BasicAuth(url.user, url.password or "")}

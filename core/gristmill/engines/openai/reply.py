@@ -39,6 +39,8 @@ def read_reply(content: bytes) -> dict[str, Any]:
         reply = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ReplyError(f"the answer is not JSON: {str(error)[:_SHOWN]} (it begins {_begin(content)})") from None
+    if b"\\ud" in content or b"\\uD" in content:  # perhaps half a character, where an answer was cut
+        reply = _whole_characters(reply)
     if not isinstance(reply, dict):
         raise ReplyError(f"the answer is no JSON object (it begins {_begin(content)})")
     if reply.get("error") is not None or reply.get("object") == "error":
@@ -137,6 +139,15 @@ def read_usage(reply: Mapping[str, Any]) -> Usage:
 
 def _count(value: Any) -> int | None:
     return value if value.__class__ is int else None
+
+
+def _whole_characters(value: Any) -> Any:
+    """The same with `?` for each half of a character, which no column can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_whole_characters(name): _whole_characters(item) for name, item in value.items()}
+    return [_whole_characters(item) for item in value] if isinstance(value, list) else value
 
 
 def _begin(content: bytes) -> str:
