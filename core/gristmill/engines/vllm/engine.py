@@ -81,7 +81,7 @@ class VllmEngine:
                 "machine's kind of device, only such as GPUs; leave the argument out"
             )
         in_process = _mode(context) == "in_process"
-        library.prepare_process(in_process=in_process, threads=context.threads)
+        library.prepare_process(in_process=in_process, threads=context.threads, with_ray=spreads(context.options))
         adapters = _adapters(context)
         ranks = [adapter_rank(one.folder, alias=one.alias) for one in adapters.values()]
         setup = library.parse_arguments(
@@ -121,6 +121,12 @@ def _check_options(options: Mapping[str, Any]) -> None:
             "inference_engine_options.engine_mode: an engine whose workers Ray places has a process of its own; "
             "leave out engine_mode, or --distributed-executor-backend=ray"
         )
+    parts = gpus_asked(options) or 1
+    if mode == "in_process" and (parts > 1 or spreads(options)):
+        raise SpecError(
+            f"inference_engine_options.engine_mode: 'in_process' is one process, and the engine's arguments cut the "
+            f"model over {parts if parts > 1 else 'several'}; leave engine_mode out"
+        )
     window = options.get("window")
     if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window < 1):
         raise SpecError(f"inference_engine_options.window: must be a number of rows of at least 1 (given: {window!r})")
@@ -149,9 +155,10 @@ def _info(functions: Mapping[str, Signature], options: Mapping[str, Any], *, by_
 
 def _mode(context: LoadContext) -> str:
     mode = context.options.get("engine_mode")
-    if mode is None:
-        return "in_process" if library.is_cpu() and not spreads(context.options) else "own_process"
-    return str(mode)
+    if mode is not None:
+        return str(mode)
+    fits = not spreads(context.options) and (gpus_asked(context.options) or 1) == 1
+    return "in_process" if library.is_cpu() and fits else "own_process"
 
 
 def _adapters(context: LoadContext) -> dict[str, library.Adapter]:

@@ -93,12 +93,22 @@ def _version() -> str | None:
     return None
 
 
-def prepare_process(*, in_process: bool, threads: int) -> None:
-    """Set what vLLM reads from the environment of the process it runs in, and the CPU threads of the model."""
+def prepare_process(*, in_process: bool, threads: int, with_ray: bool = False) -> None:
+    """Set what vLLM reads from the environment of the process it runs in, and the CPU threads of the model.
+
+    Args:
+        in_process: whether vLLM's engine runs in this process.
+        threads: of the model.
+        with_ray: whether Ray places the engine's workers: its process then joins the Ray of this one, not any it finds.
+    """
     import torch
 
     torch.set_num_threads(threads)
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
+    if with_ray:
+        import ray
+
+        os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 
@@ -167,6 +177,8 @@ def parse_arguments(arguments: Sequence[str], *, field: str) -> Setup:
     try:
         parsed = parser.parse_args(list(arguments))
         engine = AsyncEngineArgs.from_cli_args(parsed)
+    except SpecError:
+        raise
     except (ValueError, TypeError) as error:
         raise SpecError(f"{field}: {error}") from error
     return Setup(engine, parsed.chat_template, parsed.chat_template_content_format, parsed.default_chat_template_kwargs)
@@ -229,7 +241,7 @@ def _first_words(error: Exception) -> str:
     errors = getattr(error, "errors", None)
     if callable(errors):
         found = errors(include_url=False, include_input=False, include_context=False)
-        return "; ".join(str(one["msg"]) for one in found)
+        return "; ".join(str(one["msg"]).removeprefix("Value error, ") for one in found)
     return str(error)
 
 
