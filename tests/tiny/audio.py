@@ -15,6 +15,7 @@ ENCODER = {
     "encoder_ffn_dim": 128,
     "num_mel_bins": MELS,
     "max_source_positions": 1500,
+    "initializer_range": 0.1,
 }
 
 

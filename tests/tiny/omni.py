@@ -83,6 +83,7 @@ def _thinker(tokenizer: Any) -> Any:
             "window_size": 112,
             "out_hidden_size": wide,
             "fullatt_block_indexes": [1],
+            "initializer_range": 0.1,
         },
         text_config={**DECODER, "rope_parameters": rope, **token_ids(tokenizer)},
         vision_start_token_id=ids["vision_bos_token"],
