@@ -29,7 +29,7 @@ _OUTPUT = "echo"
 _FUNCTION = "echo"
 _OF_VALUES = ("dead_on", "fail_on", "kill_on", "prefix_grouping")
 _CHAT = "chat"
-_ECHO_OPTIONS = frozenset({"column", "output_type", "tokens"})
+_ECHO_OPTIONS = frozenset({"column", "output_type", "count"})
 _ONLY_CHAT_OPTIONS = CHAT_OPTIONS - {"prefix_grouping", "window"}
 
 
@@ -52,7 +52,7 @@ class EchoEngine:
         dead_on: a value, or a list of them, that raises an EngineDeadError.
         prefix_grouping: whether rows whose values begin alike are sent together (False; in `echo:chat` True, by their
             system message).
-        tokens: tokens that each row counts as read, and again as written.
+        count: tokens that each row counts as read, and again as written.
         log: a folder; each call first appends one line per row to a file there: the row as it would be echoed as text.
 
     Example:
@@ -129,7 +129,7 @@ class _Echo:
         self.delay = float(options.get("delay") or 0)
         self.window = int(options.get("window") or 64)
         self.is_grouping = bool(options.get("prefix_grouping"))
-        self.tokens = int(options.get("tokens") or 0)
+        self.tokens = int(options.get("count") or 0)
         self._fail_on, self._kill_on = _values(options.get("fail_on")), _values(options.get("kill_on"))
         self._dead_on = _values(options.get("dead_on"))
         self._counted = 0

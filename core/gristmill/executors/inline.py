@@ -20,12 +20,23 @@ class _Channel:
         self._worker = worker
         self._events = events
         self.commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._is_dead = False
 
     def receive(self) -> Command:
         return self.commands.get()
 
     def send(self, event: Event, *, sure: bool = False) -> None:  # noqa: ARG002 - a queue in memory is sure
-        self._events.put((self._worker, event))
+        with self._lock:
+            if not self._is_dead:
+                self._events.put((self._worker, event))
+
+    def die(self, reason: str) -> None:
+        """Tell the death; what other threads of the dead worker say afterwards is not heard."""
+        with self._lock:
+            self._is_dead = True
+            self._events.put((self._worker, Died(reason)))
+        self.commands.put(Stop())  # its other threads end with it
 
 
 class InlineExecutor:
@@ -45,15 +56,15 @@ class InlineExecutor:
     def restart(self, worker: int) -> None:
         """Start one thread (again)."""
         channel = self._channels[worker] = _Channel(worker, self._events)
-        threading.Thread(target=self._work, args=(worker, channel), name=f"worker-{worker}", daemon=True).start()
+        threading.Thread(target=self._work, args=(channel,), name=f"worker-{worker}", daemon=True).start()
 
-    def _work(self, worker: int, channel: _Channel) -> None:
+    def _work(self, channel: _Channel) -> None:
         assert self._spec is not None
         try:
             run_worker(self._spec, channel)
         except BaseException as error:  # noqa: BLE001 - a thread's death, told as a process's is
             traceback.print_exc()
-            self._events.put((worker, Died(f"{type(error).__name__}: {error}")))
+            channel.die(f"{type(error).__name__}: {error}")
 
     def send(self, worker: int, command: Command) -> None:
         """Put a command into a thread's queue."""

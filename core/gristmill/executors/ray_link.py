@@ -28,16 +28,22 @@ class RayLink:
         self.dead = False
         self._turn = 0
         self._received = 0
+        self._acknowledged = 0
         self._calls: deque[Future[Reply]] = deque()
 
     def wants_call(self) -> bool:
-        """Whether a call should be made now: to carry commands, or to wait for events."""
-        return self.reason is None and (bool(self.outbox) or not self._calls)
+        """Whether a call should be made now: to carry commands, to wait for events, or to say that some have arrived.
+
+        The last is needed where a call was made before the reply to another came: a sender may wait to hear of it.
+        """
+        is_behind = self._received != self._acknowledged
+        return self.reason is None and (bool(self.outbox) or not self._calls or is_behind)
 
     def call(self) -> "Future[Reply]":
         """Make one call, with all commands in the outbox."""
         future: Future[Reply] = self.actor.exchange.remote(self._turn, self._received, tuple(self.outbox)).future()
         self._turn += 1
+        self._acknowledged = self._received
         self.outbox.clear()
         self._calls.append(future)
         return future

@@ -76,7 +76,7 @@ class RayPlacement:
                 max_concurrency=_CALLS,
                 scheduling_strategy=PlacementGroupSchedulingStrategy(self._groups[replica], 0),
             )
-            .remote(content, sys_path)
+            .remote(content, sys_path, worker)
         )
 
     def refusal(self, timeout: float) -> PlacementError:
