@@ -72,13 +72,14 @@ def parse_reference(text: str) -> ModelReference:
     return reference
 
 
-def normalize_model(model: Any, storage: Storage) -> str | ModelObject:
+def normalize_model(model: Any, storage: Storage, *, is_elsewhere: bool = False) -> str | ModelObject:
     """A model as a user gives it, as a reference that means the same anywhere on this storage, or as an object to save.
 
     Args:
         model: a reference, the path of a `.joblib` or `.pkl` file or of a model folder, or an object: an estimator, a
             custom model (class or instance), a transformers pipeline, a function over frames.
         storage: resolves stages and relative paths.
+        is_elsewhere: whether the model is run on other machines, whose disks may have folders that this one has not.
 
     Raises:
         ModelError: it is none of these; says the forms.
@@ -94,7 +95,7 @@ def normalize_model(model: Any, storage: Storage) -> str | ModelObject:
     if reference.scheme == "pickle":
         return f"pickle:{storage.resolve(reference.target, what='model')}"
     if reference.scheme == "hf":
-        return f"hf:{_hf_target(reference.target, storage)}"
+        return f"hf:{_hf_target(reference.target, storage, is_elsewhere=is_elsewhere)}"
     return str(reference)
 
 
@@ -117,7 +118,7 @@ def _of_path(path: str, storage: Storage) -> str:
     raise ModelError(f"model {path!r} is neither a .joblib or .pkl file nor a folder with a config.json: {_FORMS}")
 
 
-def _hf_target(target: str, storage: Storage) -> str:
+def _hf_target(target: str, storage: Storage, *, is_elsewhere: bool) -> str:
     if not (target.startswith(("@", "/", ".", "~")) or "://" in target or Path(target).is_dir()):
         if not _HUB_NAME.fullmatch(target):
             raise ModelError(f"model 'hf:{target}' is neither the name of a model (org/name) nor a folder")
@@ -127,6 +128,8 @@ def _hf_target(target: str, storage: Storage) -> str:
         raise ModelError(
             f"model 'hf:{target}' is on {scheme_of(location)}; transformers reads folders: copy it to a local one"
         )
+    if is_elsewhere and not Path(location).exists():
+        return location
     if not (Path(location) / "config.json").is_file():
         raise ModelError(f"model 'hf:{target}': there is no config.json in {location!r}")
     return location

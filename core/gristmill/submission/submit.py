@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ from gristmill.jobs.record import JobRecord
 from gristmill.jobs.status import next_step
 from gristmill.models.objects import ModelObject, object_digest, pickle_object
 from gristmill.models.params import check_params
-from gristmill.models.reference import normalize_model
+from gristmill.models.reference import normalize_model, parse_reference
 from gristmill.models.signature import Signature
 from gristmill.outputs.layout import staging_of
 from gristmill.outputs.manifest import read_manifest
@@ -38,7 +39,7 @@ from gristmill.spec.job import JobSpec
 from gristmill.spec.output import OutputSpec
 from gristmill.spec.request import InputSource, JobRequest, RunRequest
 from gristmill.spec.schema_text import schema_to_text
-from gristmill.storage.location import join
+from gristmill.storage.location import is_local, join
 from gristmill.storage.storage import Storage
 from gristmill.submission import checks
 from gristmill.submission.identity import job_id, job_name, newest_of_family
@@ -144,13 +145,13 @@ def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> 
     checks.check_place(home, what="settings.home")
     checks.check_place(location, what="output_spec.location")
     options = EngineOptions.of(wish.engine_options)
-    model = normalize_model(wish.model, storage)
+    is_elsewhere = pool.kind == "ray" and pool.address is not None
+    model = normalize_model(wish.model, storage, is_elsewhere=is_elsewhere)
     pickled = None
     found = engine_for(_OBJECT if isinstance(model, ModelObject) else model, options)
     if isinstance(model, ModelObject):
         info, pickled = describe_object(model), pickle_object(model.value)
     else:
-        is_elsewhere = pool.kind == "ray" and pool.address is not None
         info = _describe(found, model, options.for_engine(), storage, warm=warm, is_elsewhere=is_elsewhere)
     function, signature = checks.choose_function(info, wish.job_spec.function_name, model=str(wish.model))
     checks.check_partitions(wish.input_spec, function=function)
@@ -190,21 +191,31 @@ def _describe(
 ) -> ModelInfo:
     """What is known of the model; asked of the warm runner, where there is one, since it needs the libraries anyway.
 
-    A client that lacks the libraries may submit to a cluster that has them, where the engine can do with that.
+    A client that lacks the libraries or the model's folder may submit to a cluster that has them, where the engine can
+    do with that.
     """
     if warm is not None:
         return warm.describe(engine.name, model, options)
+    assuming = engine if is_elsewhere and isinstance(engine, AssumingEngine) else None
+    if assuming is not None and _is_missing(model):
+        return assuming.assume(model, options, storage)
     try:
         return engine.describe(model, options, storage)
     except MissingExtraError:
-        if not is_elsewhere or not isinstance(engine, AssumingEngine):
+        if assuming is None:
             raise
-        return engine.assume(model, options, storage)
+        return assuming.assume(model, options, storage)
     except SystemExit as error:
         raise ModelError(
             f"model {model!r}: looking at it would have ended this process (exit code {error.code}); "
             "importing or loading a model must not exit"
         ) from error
+
+
+def _is_missing(model: str) -> bool:
+    """Whether the model is a folder that this machine has not."""
+    reference = parse_reference(model)
+    return reference.scheme == "hf" and is_local(reference.target) and not Path(reference.target).exists()
 
 
 def _listed(rows: Any) -> tuple[str, ...]:
