@@ -12,6 +12,7 @@ import pyarrow as pa
 from gristmill.plan.shards import Shard
 from gristmill.replica.channel import Channel
 from gristmill.replica.messages import (
+    Advanced,
     Announced,
     Assign,
     Began,
@@ -89,6 +90,16 @@ def broken(spec: WorkerSpec, channel: Channel) -> None:
     """Raises, as a bug would."""
     channel.send(Ready(0.0))
     raise ZeroDivisionError("a bug")
+
+
+def counting(spec: WorkerSpec, channel: Channel) -> None:
+    """Tells of rows and tokens as a model at work does, then of a part in which some of them stand."""
+    channel.send(Ready(0.0))
+    tokens = {"prompt_tokens": 400, "cached_tokens": 150, "output_tokens": 60}
+    channel.send(Advanced(20, 1, tokens, {"rows_in_flight": 7, "rows_waiting": 20}))
+    channel.send(Advanced(20, 1, tokens, {"rows_in_flight": 4, "rows_waiting": 9, "cache_used": 0.5}))
+    channel.send(PartDone(1, 0, 30, "a", errors=2, metrics={"prompt_tokens": 600, "output_tokens": 90}))
+    channel.receive()
 
 
 def chatty(spec: WorkerSpec, channel: Channel) -> None:
