@@ -59,12 +59,18 @@ class Client:
         self._endpoint = endpoint
         self._one_model = one_model
         self._doubts = 0
+        self._rows = self._sending = 0
         self._noted = float("-inf")
         self._opened: AsyncGenerator[aiohttp.ClientSession, None] | None = None
         self._session: aiohttp.ClientSession | None = None
         self._how: dict[str, Any] = {}
         self._problems: tuple[type[Exception], ...] = ()
         self._unconnected: tuple[type[Exception], ...] = ()
+
+    def gauges(self) -> dict[str, float]:
+        """Requests `running` at the service, and `waiting` for their turn or their next try."""
+        sending = self._sending
+        return {"running": sending, "waiting": max(0, self._rows - sending)}
 
     async def check(self) -> None:
         """Ask whether the key is valid; a service that cannot tell, or is not there yet, passes.
@@ -96,8 +102,14 @@ class Client:
             EngineRefusedError: the service refuses every request.
         """
         session = self._session or await self._open()
+        self._rows += 1
+        try:
+            return await self._tries(session, self._endpoint.base_url + path, body, tokens)
+        finally:
+            self._rows -= 1
+
+    async def _tries(self, session: "aiohttp.ClientSession", url: str, body: bytes, tokens: float) -> dict[str, Any]:
         settings, gate = self._endpoint.settings, self.gate
-        url = self._endpoint.base_url + path
         tries = timeouts = 0
         while True:
             answers = gate.answers
@@ -105,9 +117,13 @@ class Client:
             problem: Exception
             await gate.enter(tokens)
             try:
-                async with session.post(url, data=body, allow_redirects=False, **self._how) as response:
-                    content = await response.read()
-                    status, headers = response.status, response.headers
+                self._sending += 1
+                try:
+                    async with session.post(url, data=body, allow_redirects=False, **self._how) as response:
+                        content = await response.read()
+                        status, headers = response.status, response.headers
+                finally:
+                    self._sending -= 1
                 if status == _OK:
                     return self._read(content)
                 problem = error_of(status, content)

@@ -55,9 +55,8 @@ class _Requests(RowModel):
         return tokens
 
     def gauges(self) -> Mapping[str, float]:
-        """Requests in flight, and rows that wait for their turn."""
-        gate = self._client.gate
-        return {"running": gate.in_flight, "waiting": gate.waiting}
+        """Requests `running` at the service, and `waiting` for their turn or their next try."""
+        return self._client.gauges()
 
 
 class ChatModel(_Requests):
