@@ -12,6 +12,19 @@ def test_a_line_has_rows_share_rate_errors_and_time_left() -> None:
     assert line(seen) == "RUNNING  12,000 of 900,000 rows  1 %  5,300 rows/s  2 min 47 s left  2 errors"
 
 
+def test_a_line_has_tokens_and_rows_in_flight_where_a_model_tells_of_them() -> None:
+    seen = _seen(
+        rows=120,
+        rows_total=600,
+        rate=20.0,
+        rates={"prompt_tokens": 4_000.4, "output_tokens": 640.0, "cached_tokens": 9.0},
+        gauges={"rows_in_flight": 64, "rows_waiting": 416},
+    )
+    assert line(seen) == (
+        "RUNNING  120 of 600 rows  20 %  20 rows/s  640 output + 4,000 prompt tokens/s  64 in flight, 416 waiting"
+    )
+
+
 def test_a_line_without_a_total_counts_rows() -> None:
     assert line(_seen(rows=1, rate=0.4)) == "RUNNING  1 row  0.4 rows/s"
 

@@ -23,8 +23,9 @@ _LOOK = 0.5
 _WIDE = 90
 """Columns from which on the bar shows the time it took so far too."""
 
-_VERY_WIDE = 130
-"""And what a model reads, writes and holds."""
+_WIDER = 100
+_WIDEST = 150
+"""From these on the tokens written per second, and all that a model reads, writes and holds."""
 
 _SAY = 10.0
 """Seconds between plain lines while nothing but the counts changes."""
@@ -146,7 +147,7 @@ class _Bar:
             TextColumn("{task.fields[rows]}"),
             TextColumn("{task.fields[speed]}", style="dim"),
             TextColumn("{task.fields[errors]}", style="red"),
-            *([TextColumn("{task.fields[details]}", style="dim")] if console.err().width >= _VERY_WIDE else []),
+            *([TextColumn("{task.fields[details]}", style="dim")] if console.err().width >= _WIDER else []),
             *([TimeElapsedColumn()] if console.err().width >= _WIDE else []),
             console=console.err(),
             transient=True,
@@ -162,7 +163,8 @@ class _Bar:
             shown = brief(progress.rows) if total is None else f"{brief(progress.rows)}/{brief(total)}"
             fields["rows"] = f"{shown} rows"
             fields["speed"] = ", ".join(_speed(progress))
-            fields["details"] = ", ".join(_details(progress))
+            is_widest = console.err().width >= _WIDEST
+            fields["details"] = ", ".join(_details(progress)) if is_widest else token_speed(progress, is_short=True)
             fields["errors"] = count(progress.errors, "error") if progress.errors else ""
             if progress.workers == 0 and progress.rows == 0:
                 fields["speed"] = "starting workers"

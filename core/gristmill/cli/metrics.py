@@ -12,26 +12,27 @@ __all__ = ["amounts", "busy", "token_speed"]
 
 
 def amounts(metrics: Mapping[str, float], means: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Names and sums, with their means per second where there are any.
+    """Names and sums, with their means per second where there are any; of cached tokens the share of all prompts.
 
     Example:
         >>> amounts({"output_tokens": 1_234_567}, {"output_tokens": 480.2})
         [('output tokens', '1,234,567 (480/s)')]
     """
-    return [
-        (
-            one_line(name.replace("_", " ")),
-            (count(value) if float(value).is_integer() else f"{value:,.6g}")
-            + (f" ({_rate(means[name])}/s)" if means.get(name) else ""),
-        )
-        for name, value in metrics.items()
-    ]
+    return [(one_line(name.replace("_", " ")), _amount(name, metrics, means)) for name in metrics]
 
 
-def token_speed(progress: "Progress") -> str:
-    """Tokens written and read per second, lately; empty where none are counted."""
+def _amount(name: str, metrics: Mapping[str, float], means: Mapping[str, float]) -> str:
+    value = metrics[name]
+    text = count(value) if float(value).is_integer() else f"{value:,.6g}"
+    if name == "cached_tokens" and metrics.get("prompt_tokens"):
+        return f"{text} ({100 * value / metrics['prompt_tokens']:.0f} % of prompt tokens)"
+    return f"{text} ({_rate(means[name])}/s)" if means.get(name) else text
+
+
+def token_speed(progress: "Progress", *, is_short: bool = False) -> str:
+    """Tokens written and read per second, lately, or only those written; empty where none are counted."""
     written, read = progress.rates.get("output_tokens", 0), progress.rates.get("prompt_tokens", 0)
-    if written and read:
+    if written and read and not is_short:
         return f"{_rate(written)} output + {_rate(read)} prompt tokens/s"
     return f"{_rate(written or read)} tokens/s" if written or read else ""
 
