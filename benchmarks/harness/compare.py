@@ -34,6 +34,8 @@ class Result:
         peak_once: the same with shared pages counted once.
         peak_process: the largest process, bytes.
         processes: how many processes there were at most.
+        numbers: medians of what it tells of itself, such as the rate of `LLM.chat` alone.
+        phases: medians of the seconds of its phases.
         error: why there is no result.
     """
 
@@ -44,6 +46,8 @@ class Result:
     peak_once: int = 0
     peak_process: int = 0
     processes: int = 0
+    numbers: dict[str, float] = field(default_factory=dict)
+    phases: dict[str, float] = field(default_factory=dict)
     error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -52,7 +56,7 @@ class Result:
         return {
             key: round(value, rounded[key]) if key in rounded else value
             for key, value in asdict(self).items()
-            if value is not None
+            if value not in (None, {})
         }
 
 
@@ -86,7 +90,7 @@ def compare(
                 outcome = process.run(name, workload_name, dataset)
                 outcomes[name].append(outcome)
                 print(line(name, outcome), flush=True)
-    _agree(outcomes)
+    _agree(outcomes, alike=dataset.alike)
     return {name: summary(runs) for name, runs in outcomes.items()}
 
 
@@ -144,13 +148,20 @@ def _warm(workload: Workload, inputs: Path, rows: int) -> None:
                 pass
 
 
-def _agree(outcomes: dict[str, list[Outcome]]) -> None:
-    """Mark runs whose predictions are not those of the first run that has some."""
+def _agree(outcomes: dict[str, list[Outcome]], *, alike: float) -> None:
+    """Mark runs whose predictions are not those of the first run that has some, or not enough of them."""
     runs = [run for runs in outcomes.values() for run in runs]
     right = next((run.checksum for run in runs if run.checksum), None)
     for run in runs:
         if run.checksum not in (None, right):
             run.error = f"its predictions are not the first contestant's: {run.checksum}, not {right}"
+    first = next((run.responses for run in runs if run.responses), None)
+    for run in runs:
+        if run.responses and first:
+            same = sum(one == other for one, other in zip(run.responses, first, strict=True)) / len(first)
+            run.numbers["same_answers"] = same
+            if same < alike:
+                run.error = f"only {same:.3f} of its answers are the first contestant's"
 
 
 def summary(runs: list[Outcome]) -> Result:
@@ -167,7 +178,13 @@ def summary(runs: list[Outcome]) -> Result:
         peak_once=max(run.peak.once for run in runs),
         peak_process=max(run.peak.process for run in runs),
         processes=max(run.peak.processes for run in runs),
+        numbers=_medians([run.numbers for run in runs]),
+        phases=_medians([run.phases for run in runs]),
     )
+
+
+def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {name: round(median(run[name] for run in runs), 4) for name in runs[0] if all(name in run for run in runs)}
 
 
 def line(name: str, outcome: Outcome) -> str:

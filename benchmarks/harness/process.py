@@ -14,7 +14,8 @@ from pathlib import Path
 
 from benchmarks.harness.memory import Peak, TreeSampler, descendants
 from benchmarks.harness.steady import MARKS, Report, steady_seconds
-from benchmarks.harness.verify import WrongOutputError, checksum
+from benchmarks.harness.told import TOLD, Told
+from benchmarks.harness.verify import WrongOutputError, checksum, responses
 from benchmarks.workloads.workload import Dataset
 
 __all__ = ["Outcome", "Process"]
@@ -38,7 +39,10 @@ class Outcome:
         rows: rows that it says it wrote.
         steady: rows a second while rows flowed, or None.
         peak: resident memory.
-        checksum: of the predictions.
+        checksum: of the predictions, where they must be the same for everybody.
+        responses: the predictions, where most of them must.
+        numbers: what the contestant tells of itself.
+        phases: seconds of each of its phases.
         error: why there is no result.
     """
 
@@ -47,6 +51,9 @@ class Outcome:
     steady: float | None = None
     peak: Peak = field(default_factory=Peak)
     checksum: str | None = None
+    responses: list[str] | None = None
+    numbers: dict[str, float] = field(default_factory=dict)
+    phases: dict[str, float] = field(default_factory=dict)
     error: str | None = None
 
 
@@ -77,7 +84,10 @@ class Process:
         outcome = self.measure("benchmarks.contestants", contestant, json.dumps(arguments))
         if outcome.error is None:
             try:
-                outcome.checksum = checksum(output, dataset)
+                if dataset.alike < 1:
+                    outcome.responses = responses(output, dataset)
+                else:
+                    outcome.checksum = checksum(output, dataset)
             except WrongOutputError as error:
                 outcome.error = str(error)
             first_read = self.first_read() if self.first_read else None
@@ -89,6 +99,11 @@ class Process:
     def marks(self) -> Path:
         """Where processes leave a mark when they first call the model."""
         return self.scratch / "marks"
+
+    @property
+    def told(self) -> Path:
+        """Where a contestant leaves what it has `Told`."""
+        return self.scratch / "told.json"
 
     @property
     def report(self) -> Path:
@@ -106,7 +121,7 @@ class Process:
         with log.open("wb") as stream:
             sampler = TreeSampler(self.besides)
             sampler.start()
-            start = time.monotonic()
+            start, started = time.monotonic(), time.time()
             child = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 cwd=ROOT, env=self._environment(), stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
@@ -114,10 +129,14 @@ class Process:
             timer = threading.Timer(self.limit, child.kill)  # `wait` with a time-out would poll, 50 ms apart
             timer.start()
             code = child.wait()
-            outcome.seconds = time.monotonic() - start
+            outcome.seconds, ended = time.monotonic() - start, time.time()
             timer.cancel()
             outcome.peak = sampler.stop()
             self._end_leftovers()
+        told = Told.read(self.told)
+        if told.ends:
+            told.phase("exit", ended)
+        outcome.numbers, outcome.phases = told.numbers, told.phases(started)
         if code != 0:
             lines = log.read_text(errors="replace").strip().splitlines()
             outcome.error = "\n".join(lines[-12:]) or f"exit code {code}"
@@ -135,6 +154,7 @@ class Process:
             "PYTHONPATH": str(ROOT),
             "GRISTMILL_HOME": str(self.scratch / "home"),
             MARKS: str(self.marks),
+            TOLD: str(self.told),
         }
 
     def _end_leftovers(self) -> None:

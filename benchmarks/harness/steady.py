@@ -18,10 +18,13 @@ MARKS = "BENCHMARK_MARKS"
 
 
 @functools.cache
-def mark_call() -> None:
-    """Note that this process calls the model; only the first call costs anything."""
+def mark_call(at: float | None = None) -> None:
+    """Note that this process calls the model, or that the model was called at a time; only the first call costs."""
     if folder := os.environ.get(MARKS):
-        Path(folder, str(os.getpid())).touch()
+        mark = Path(folder, str(os.getpid()))
+        mark.touch()
+        if at is not None:
+            os.utime(mark, (at, at))
 
 
 def steady_seconds(marks: Path, output: Path, *, first_read: float | None = None) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.workloads.workload import Dataset
 
-__all__ = ["WrongOutputError", "checksum"]
+__all__ = ["WrongOutputError", "checksum", "responses"]
 
 
 RESPONSE = "response"
@@ -23,6 +23,19 @@ def checksum(output: Path, dataset: Dataset) -> str:
         WrongOutputError: an id is missing or stands there twice, an input column is not passed through, or there is not
             exactly one new column.
     """
+    return hashlib.sha256(_predictions(output, dataset)).hexdigest()[:16]
+
+
+def responses(output: Path, dataset: Dataset) -> list[str]:
+    """Answers of chats in the order of their ids.
+
+    Raises:
+        WrongOutputError: as for `checksum`.
+    """
+    return [str(answer) for answer in _predictions(output, dataset, as_bytes=False)]
+
+
+def _predictions(output: Path, dataset: Dataset, *, as_bytes: bool = True) -> Any:
     import pyarrow as pa
     import pyarrow.dataset as ds
     import pyarrow.parquet as pq
@@ -38,9 +51,8 @@ def checksum(output: Path, dataset: Dataset) -> str:
     if missing or len(added) != 1:
         raise WrongOutputError(f"its columns are {names}")
     table = ds.dataset([str(part) for part in parts]).to_table(columns=["id", added[0]])
-    return hashlib.sha256(
-        _in_order(table["id"].to_numpy(), table[added[0]].combine_chunks(), dataset.rows, pa)
-    ).hexdigest()[:16]
+    values = _in_order(table["id"].to_numpy(), table[added[0]].combine_chunks(), dataset.rows, pa)
+    return "\n".join(values).encode() if as_bytes and isinstance(values, list) else values
 
 
 def _in_order(ids: Any, predictions: Any, rows: int, pa: Any) -> Any:
@@ -55,4 +67,4 @@ def _in_order(ids: Any, predictions: Any, rows: int, pa: Any) -> Any:
         raise WrongOutputError(f"{predictions.null_count} predictions are null")
     if pa.types.is_integer(predictions.type):
         return np.ascontiguousarray(predictions.to_numpy()[order], np.int64)
-    return "\n".join(predictions.take(pa.array(order)).to_pylist()).encode()
+    return predictions.take(pa.array(order)).to_pylist()

@@ -28,11 +28,13 @@ class Dataset:
         rows: how many rows `inputs` holds.
         inputs: a folder of Parquet files; every row has an `id`, 0 to rows - 1, in order.
         columns: the names of the input columns.
+        alike: the share of predictions that must be the first contestant's.
     """
 
     rows: int
     inputs: Path
     columns: tuple[str, ...]
+    alike: float = 1.0
 
 
 class Workload:
