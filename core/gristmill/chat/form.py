@@ -4,11 +4,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from gristmill.chat.response import ResponseForm
+from gristmill.errors import SpecError
 
-__all__ = ["CHAT_OPTIONS", "response_form"]
+__all__ = ["CHAT_OPTIONS", "check_chat_options", "response_form"]
 
 CHAT_OPTIONS = frozenset({"output_prefix", "param_columns", "prefix_grouping", "response_column", "window"})
 """The options that every engine for chats knows."""
+
+
+def check_chat_options(options: Mapping[str, Any]) -> None:
+    """Refuse a `window` or a `prefix_grouping` that cannot be right.
+
+    Raises:
+        SpecError: names the option.
+    """
+    field = "inference_engine_options"
+    window = options.get("window")
+    if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window < 1):
+        raise SpecError(f"{field}.window: must be a number of rows of at least 1 (given: {window!r})")
+    grouping = options.get("prefix_grouping")
+    if grouping is not None and not isinstance(grouping, bool):
+        raise SpecError(f"{field}.prefix_grouping: must be True or False (given: {grouping!r})")
 
 
 def response_form(params: Mapping[str, Any], options: Mapping[str, Any]) -> ResponseForm:

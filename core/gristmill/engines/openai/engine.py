@@ -5,14 +5,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from gristmill.chat.form import CHAT_OPTIONS, response_form
+from gristmill.chat.form import CHAT_OPTIONS, check_chat_options, response_form
 from gristmill.chat.params import CHAT_PARAMS, split_params, unset_params
 from gristmill.chat.signature import chat_signature
 from gristmill.engines.openai.client import need_aiohttp
 from gristmill.engines.openai.endpoint import endpoint_of
 from gristmill.engines.openai.model import EMBEDDING, ChatModel, EmbeddingModel
 from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo, RowModel
-from gristmill.errors import ModelError, SpecError
+from gristmill.errors import ModelError
 from gristmill.models.reference import parse_reference
 from gristmill.models.signature import Feature, Param, Signature
 from gristmill.storage.storage import Storage
@@ -44,7 +44,8 @@ class OpenAIEngine:
         param_columns: params that are columns of the input, for each row.
         response_column: the name of one more column, with the text of the first choice.
         output_prefix: goes before the names of the response's columns.
-        prefix_grouping: True sends rows that begin alike together, which helps a service that caches prefixes.
+        prefix_grouping: False leaves rows in the order of the input; else those that begin alike are sent together,
+            since services cache what a prompt begins with.
 
     Example:
         >>> OpenAIEngine().handles("openai:gpt-4o-mini")
@@ -67,9 +68,7 @@ class OpenAIEngine:
         """As `describe`, for which nothing is needed that a client may lack."""
         _check_name(model)
         endpoint_of(storage.settings, options)
-        grouping = options.get("prefix_grouping")
-        if grouping is not None and not isinstance(grouping, bool):
-            raise SpecError(f"inference_engine_options.prefix_grouping: must be True or False (given: {grouping!r})")
+        check_chat_options(options)
         params, inputs = split_params(options.get("param_columns"), _PARAMS)
         chat = chat_signature(outputs=response_form({}, options).schema, params=params, inputs=inputs)
         return ModelInfo({"chat": chat, "embed": _EMBED}, "chat", uses_gpu=False, by_row=True, preload=_PRELOAD)

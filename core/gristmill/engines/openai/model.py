@@ -77,7 +77,7 @@ class ChatModel(_Requests):
         self._form = response_form(values, options)
         self._body = ChatBody(parse_reference(context.model).target, max_tokens_name=endpoint.settings.max_tokens_name)
         self.output_schema = self._form.schema
-        if options.get("prefix_grouping"):
+        if options.get("prefix_grouping") is not False:
             self.prefix_key = self._beginning
         per_row = {str(name).strip().lower() for name in columns or ()}
         super().__init__(endpoint, one_model="model" not in per_row)

@@ -1,13 +1,10 @@
 """The engine `vllm`."""
 
-import importlib.util
 import itertools
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from gristmill.chat.form import CHAT_OPTIONS, response_form
+from gristmill.chat.form import CHAT_OPTIONS, check_chat_options, response_form
 from gristmill.chat.params import CHAT_PARAMS, split_params
 from gristmill.chat.signature import chat_signature
 from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo, RowModel
@@ -16,8 +13,10 @@ from gristmill.engines.vllm.adapters import adapter_folders, adapter_places, ada
 from gristmill.engines.vllm.arguments import FIELD, engine_arguments, gpus_asked, spreads
 from gristmill.engines.vllm.chat import ChatModel
 from gristmill.engines.vllm.failure import start_failure
+from gristmill.engines.vllm.output import Heard, heard_processes
 from gristmill.engines.vllm.pooling import CLASSIFY, EMBED, PoolingModel
-from gristmill.engines.vllm.running import InProcess, OutOfProcess, Running
+from gristmill.engines.vllm.recognition import answers_chats
+from gristmill.engines.vllm.running import InProcess, OutOfProcess
 from gristmill.errors import ModelError, SpecError
 from gristmill.models.reference import parse_reference
 from gristmill.models.signature import Signature
@@ -26,7 +25,6 @@ from gristmill.storage.storage import Storage
 __all__ = ["VllmEngine"]
 
 _MODES = ("in_process", "own_process")
-_CHATS = ("ForCausalLM", "ForConditionalGeneration")
 
 
 class VllmEngine:
@@ -51,7 +49,7 @@ class VllmEngine:
     def handles(self, model: str) -> bool:
         """Whether the reference is a chat model, as far as its files on this machine tell, and vLLM is installed."""
         reference = parse_reference(model)
-        return reference.scheme == "hf" and library.is_installed() and _is_chat(reference.target)
+        return reference.scheme == "hf" and library.is_installed() and answers_chats(reference.target)
 
     def describe(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
         """What the model does, as its configuration and vLLM's own parser of arguments see it."""
@@ -92,16 +90,19 @@ class VllmEngine:
         known = _functions(context.options, traits=traits)
         if context.function not in known:
             raise ModelError(f"model {context.model!r}: has no function {context.function!r}, only {', '.join(known)}")
+        engine: library.InProcessEngine | library.AsyncEngine | library.PoolingEngine
+        heard = Heard()
         try:
-            if not traits.generates:
-                return PoolingModel(library.open_pooling(setup), context, labels=traits.labels)
-            running: Running
             if in_process:
-                running = InProcess(library.open_in_process(setup))
+                engine = library.open_in_process(setup) if traits.generates else library.open_pooling(setup)
             else:
-                running = OutOfProcess(library.open_async(setup))
+                with heard_processes() as heard:
+                    engine = library.open_async(setup) if traits.generates else library.open_pooling(setup)
         except Exception as error:
-            raise start_failure(error, model=context.model) from error
+            raise start_failure(error, model=context.model, reason=heard.reason()) from error
+        if isinstance(engine, library.PoolingEngine):
+            return PoolingModel(engine, context, labels=traits.labels)
+        running = InProcess(engine) if isinstance(engine, library.InProcessEngine) else OutOfProcess(engine)
         return ChatModel(running, context, adapters=adapters, name=traits.name)
 
 
@@ -116,23 +117,16 @@ def _check_options(options: Mapping[str, Any]) -> None:
     mode = options.get("engine_mode")
     if mode is not None and mode not in _MODES:
         raise SpecError(f"inference_engine_options.engine_mode: must be one of {', '.join(_MODES)} (given: {mode!r})")
-    if mode == "in_process" and spreads(options):
+    if mode == "in_process" and not _fits_one_process(options):
         raise SpecError(
-            "inference_engine_options.engine_mode: an engine whose workers Ray places has a process of its own; "
-            "leave out engine_mode, or --distributed-executor-backend=ray"
+            "inference_engine_options.engine_mode: 'in_process' is one process, and the engine's arguments place the "
+            "model in several; leave out engine_mode, or these arguments"
         )
-    parts = gpus_asked(options) or 1
-    if mode == "in_process" and (parts > 1 or spreads(options)):
-        raise SpecError(
-            f"inference_engine_options.engine_mode: 'in_process' is one process, and the engine's arguments cut the "
-            f"model over {parts if parts > 1 else 'several'}; leave engine_mode out"
-        )
-    window = options.get("window")
-    if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window < 1):
-        raise SpecError(f"inference_engine_options.window: must be a number of rows of at least 1 (given: {window!r})")
-    grouping = options.get("prefix_grouping")
-    if grouping is not None and not isinstance(grouping, bool):
-        raise SpecError(f"inference_engine_options.prefix_grouping: must be True or False (given: {grouping!r})")
+    check_chat_options(options)
+
+
+def _fits_one_process(options: Mapping[str, Any]) -> bool:
+    return not spreads(options) and gpus_asked(options) in (None, 1)
 
 
 def _functions(options: Mapping[str, Any], *, traits: library.Traits) -> dict[str, Signature]:
@@ -157,45 +151,10 @@ def _mode(context: LoadContext) -> str:
     mode = context.options.get("engine_mode")
     if mode is not None:
         return str(mode)
-    fits = not spreads(context.options) and (gpus_asked(context.options) or 1) == 1
-    return "in_process" if library.is_cpu() and fits else "own_process"
+    return "in_process" if library.is_cpu() and _fits_one_process(context.options) else "own_process"
 
 
 def _adapters(context: LoadContext) -> dict[str, library.Adapter]:
     folders = adapter_folders(context.options.get("adapters"), context.storage)
     numbers = itertools.count(1)
     return {alias: library.Adapter(alias, next(numbers), folder) for alias, folder in folders.items()}
-
-
-def _is_chat(target: str) -> bool:
-    """Whether a model's files on this machine say that it answers chats: an architecture that generates, a template."""
-    folder = Path(target)
-    if not folder.is_dir():
-        cached = _cached_config(target)
-        if cached is None:
-            return False
-        folder = cached.parent
-    try:
-        architectures = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or []
-    except (OSError, ValueError):
-        return False
-    return any(str(name).endswith(_CHATS) for name in architectures) and _has_template(folder)
-
-
-def _has_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
-        return True
-    try:
-        return "chat_template" in json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-
-
-def _cached_config(name: str) -> Path | None:
-    """The configuration of a model of the hub, where it has been downloaded before."""
-    if importlib.util.find_spec("huggingface_hub") is None:
-        return None
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(name, "config.json")
-    return Path(found) if isinstance(found, str) else None
