@@ -112,9 +112,20 @@ def test_few_rows_are_grouped_too() -> None:
 
 
 def test_groups_are_as_long_as_the_buffer_lets_them_where_there_are_many_rows() -> None:
-    grouped = Grouped(delay=0)
-    run(grouped, mixed(30_000))
-    assert grouped.switches <= 200 * (30_000 / 8_192 + 2)
+    class Waiting(Grouped):
+        """Slower than the feed, however slow that is."""
+
+        async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+            room = bench.window.room
+            await until(lambda: room.waiting >= 3_800 or room.read_rows == len(prompts))
+            return await super().infer_row(row)
+
+    prompts = mixed(30_000)
+    model = Waiting(delay=0)
+    bench = Bench(model)
+    asyncio.run(bench.window.run(tasks(prompts)))
+    assert len(model.sent) == len(prompts)
+    assert model.switches <= 200 * (30_000 / 8_192 + 2)
 
 
 def test_the_first_rows_are_sent_before_the_last_are_read() -> None:

@@ -69,6 +69,7 @@ class Window:
         self._buffer = RowBuffer(capacity=self.room.capacity)
         self._pending: deque[TaskStart | Assembly | TaskEnd] = deque()
         self._lanes: set[asyncio.Task[None]] = set()
+        self._starting = 0  # lanes that have not taken a row yet
         self._allowed = model.window
         self._flying = 0
         self._flying_by_task: dict[int, int] = {}
@@ -235,16 +236,20 @@ class Window:
 
     def _fill(self) -> None:
         """Have all lanes at work that there are rows for."""
-        while self._buffer and len(self._lanes) < self._allowed and not self._over.done():
-            lane = self._loop.create_task(self._lane(self._next()))
+        more = min(self._allowed - len(self._lanes), len(self._buffer) - self._starting)
+        for _ in range(0 if self._over.done() else more):
+            lane = self._loop.create_task(self._lane())
             self._lanes.add(lane)
+            self._starting += 1
             lane.add_done_callback(self._check)
 
-    async def _lane(self, first: WaitingRow) -> None:
+    async def _lane(self) -> None:
         lane = asyncio.current_task()
         assert lane is not None
+        self._starting -= 1
         try:
-            await self._run_rows(first, lane)
+            if self._buffer:  # taken now and not before, so that rows are sent in the order in which they leave it
+                await self._run_rows(self._next(), lane)
         finally:
             self._lanes.discard(lane)  # at once: whoever fills the lanes next must not count this one
 
