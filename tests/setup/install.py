@@ -21,6 +21,7 @@ OVERRIDES = ROOT / "tests" / "setup" / "overrides.txt"
 SHIM = ROOT / "tests" / "setup" / "torchvision_on_cpu.py"
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+PYPI = "https://pypi.org/simple"
 UV_NAMES = {
     "cert": "SSL_CERT_FILE",
     "extra-index-url": "UV_INDEX",
@@ -48,6 +49,10 @@ def pip_settings() -> dict[str, str]:
 
 def uv_environment(settings: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
     """The environment that tells uv what those settings tell pip."""
+    # uv takes a version from the first index that has it, and pip from the one with the most fitting file: the main
+    # index goes first, because others may have copied a part of its files.
+    main = settings.get("index-url", PYPI)
+    settings = {**settings, "extra-index-url": f"{main} {settings.get('extra-index-url', '')}"}
     told = {UV_NAMES[key]: " ".join(value.split()) for key, value in settings.items() if key in UV_NAMES}
     if "UV_FIND_LINKS" in told:
         told["UV_FIND_LINKS"] = told["UV_FIND_LINKS"].replace(" ", ",")
