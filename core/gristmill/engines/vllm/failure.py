@@ -16,14 +16,21 @@ _ADVICE = (
 _CHILD = "engine core initialization failed"
 
 
-def start_failure(error: BaseException, *, model: str) -> ModelError:
+def start_failure(error: BaseException, *, model: str, reason: str | None = None) -> ModelError:
     """The error for an engine that did not start.
+
+    Args:
+        error: what was raised here.
+        model: its reference.
+        reason: what the engine's own process printed last of errors, where it has one.
 
     Example:
         >>> str(start_failure(RuntimeError("CUDA out of memory"), model="hf:m")).partition(";")[0]
         "model 'hf:m': vLLM ran out of memory when it started: RuntimeError: CUDA out of memory"
     """
     said = f"{type(error).__name__}: {error}"
+    if _CHILD in said.lower() and reason is not None:
+        said = f"{reason} (more of it in the job's log, job.get_logs())"
     if any(word in said.lower() for word in _MEMORY):
         return ModelError(f"model {model!r}: vLLM ran out of memory when it started: {said}; {_ADVICE}")
     if _CHILD in said.lower():
