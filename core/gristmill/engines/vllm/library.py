@@ -241,7 +241,9 @@ def _first_words(error: Exception) -> str:
     errors = getattr(error, "errors", None)
     if callable(errors):
         found = errors(include_url=False, include_input=False, include_context=False)
-        return "; ".join(str(one["msg"]).removeprefix("Value error, ") for one in found)
+        return "; ".join(
+            ": ".join([*map(str, one["loc"][:1]), str(one["msg"]).removeprefix("Value error, ")]) for one in found
+        )
     return str(error)
 
 
@@ -284,10 +286,19 @@ class Prepared:
     """
 
     def __init__(self, params: Mapping[str, Any], setup: Setup, model_config: Any) -> None:
+        from pydantic import ValidationError
         from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
         given = {name: value for name, value in params.items() if value is not None and name != "model"}
-        request = self._request = ChatCompletionRequest(messages=[], **given)
+        if "chat_template" in (given.get("chat_template_kwargs") or {}):
+            raise ValueError(
+                "chat_template_kwargs.chat_template: a template runs code, so it is the job's and not a row's; "
+                "give it as --chat-template in engine_args_override"
+            )
+        try:
+            request = self._request = ChatCompletionRequest(messages=[], **given)
+        except ValidationError as error:
+            raise ValueError(_first_words(error)) from error
         self._defaults = {"stop_token_ids": model_config.get_diff_sampling_param().get("stop_token_ids")}
         self._max_len = model_config.max_model_len
         self._truncates = request.truncate_prompt_tokens
@@ -298,6 +309,7 @@ class Prepared:
         if self._truncates is not None:
             limits["truncate_prompt_tokens"] = self._truncates
         self._limits = limits
+        self._is_json = _asks_json(params)
         self._logprobs = bool(request.logprobs)
         self._top = request.top_logprobs or 0
         self._sampling: dict[int, Any] = {}
@@ -319,7 +331,15 @@ class Prepared:
         return self._sampling[most].clone()
 
     def answer(self, output: Any) -> Answer:
-        """A `RequestOutput` as an answer."""
+        """A `RequestOutput` as an answer.
+
+        Raises:
+            ValueError: it should be JSON and is empty: the grammar of some schemas lets nothing through.
+        """
+        if self._is_json and any(
+            not one.text and one.finish_reason == "stop" and one.stop_reason is None for one in output.outputs
+        ):
+            raise ValueError("the answer must be JSON, and the schema lets the model say nothing; change the schema")
         choices = [
             Choice(one.index, one.text, one.finish_reason or "stop", self._logprobs_of(one)) for one in output.outputs
         ]
@@ -333,6 +353,11 @@ class Prepared:
         return [
             _token_logprob(token, found, self._top) for token, found in zip(one.token_ids, one.logprobs, strict=True)
         ]
+
+
+def _asks_json(params: Mapping[str, Any]) -> bool:
+    form, rule = params.get("response_format") or {}, params.get("structured_outputs") or {}
+    return form.get("type") in ("json_schema", "json_object") or bool(rule.get("json") or rule.get("json_object"))
 
 
 def _token_logprob(token: int, found: Mapping[int, Any], top: int) -> TokenLogprob:
