@@ -65,7 +65,7 @@ class Resources:
             >>> [str(share) for share in Resources(cpus=4, gpus=2).spread()]
             ['2 CPU, 1 GPU, 0.00 GiB of memory', '2 CPU, 1 GPU, 0.00 GiB of memory']
         """
-        if self.gpus < 1 or not self.gpus.is_integer():
+        if self.gpus < 1 or self.gpus % 1:
             raise SpecError(
                 f"gpu_requests={self.gpus:g}: a replica that spreads over nodes has one worker on each GPU; "
                 "ask for whole GPUs, at least 1"
