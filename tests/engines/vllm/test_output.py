@@ -33,9 +33,10 @@ def test_what_a_process_prints_is_passed_on_and_its_last_error_is_the_reason(
 
 
 def test_a_process_whose_output_nobody_captures_prints_where_it_would(capfd: pytest.CaptureFixture[str]) -> None:
-    with capfd.disabled(), heard_processes() as heard:
+    with heard_processes() as heard:
         _print("all is well\n")
     assert heard.reason() is None
+    assert capfd.readouterr().err == "all is well\n"
 
 
 def test_an_engine_process_that_does_not_start_says_why(vllm_process: Preloaded, llama: str, storage: Storage) -> None:
