@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-NAMES = ("tables", "heavy", "media", "media_s3", "large", "start", "openai", "plan", "memory")
+NAMES = (
+    "tables", "heavy", "media", "media_s3", "large", "start", "openai", "chat", "shards", "prefix", "images", "plan",
+    "memory",
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:

@@ -10,9 +10,11 @@ CONTESTANTS = ("bare", "gristmill_chat", "ray_llm", "run_batch")
 def main() -> None:
     """Run both sizes, or the one that is given, and print the report."""
     from benchmarks.harness.chats import compared, finish, options_of, over
+    from benchmarks.harness.compare import Result
 
     options = options_of("The benchmark chat.").parse_args()
-    allowed, results = {}, {}
+    allowed: dict[str, tuple[float | None, float]] = {}
+    results: dict[str, Result] = {}
     for rows in (options.rows,) if options.rows else ROWS:
         found = compared("chat", CONTESTANTS, options, rows=rows)
         allowed |= {

@@ -11,12 +11,11 @@ from benchmarks.harness.report import arguments, table
 
 __all__ = ["chosen", "compared", "finish", "options_of", "over", "tables"]
 
-OURS = "gristmill_chat"
-
 
 def options_of(description: str) -> argparse.ArgumentParser:
     """Options of all of them."""
     parser = arguments(description)
+    parser.set_defaults(limit=900.0)
     parser.add_argument("--phases", action="store_true", help="print where each contestant's time went")
     return parser
 

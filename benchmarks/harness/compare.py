@@ -190,6 +190,6 @@ def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
 def line(name: str, outcome: Outcome) -> str:
     """A run for people."""
     if outcome.error:
-        return f"  {name:15} failed after {outcome.seconds:.2f} s: {outcome.error}"
+        return f"  {name:26} failed after {outcome.seconds:.2f} s: {outcome.error}"
     rate = f"{outcome.steady:,.0f} rows/s" if outcome.steady else "-"
-    return f"  {name:15} {outcome.seconds:8.2f} s {rate:>20} {outcome.peak.tree / 1e6:8,.0f} MB"
+    return f"  {name:26} {outcome.seconds:8.2f} s {rate:>20} {outcome.peak.tree / 1e6:8,.0f} MB"

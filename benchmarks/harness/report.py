@@ -97,14 +97,14 @@ def _over(one: float | None, other: float | None) -> float | None:
 def table(results: dict[str, Result]) -> str:
     """The results for people."""
     heads = ("contestant", "whole wall", "steady rows/s", "peak, all", "once", "largest", "processes")
-    lines = ["{:15} {:>11} {:>15} {:>11} {:>11} {:>10} {:>10}".format(*heads)]
+    lines = ["{:26} {:>11} {:>15} {:>11} {:>11} {:>10} {:>10}".format(*heads)]
     for name, result in results.items():
         if result.seconds is None:
-            lines.append(f"{name:15} failed: {(result.error or '').splitlines()[-1]}")
+            lines.append(f"{name:26} failed: {(result.error or '').splitlines()[-1]}")
             continue
         rate = f"{result.rate:,.0f}" if result.rate else "-"
         lines.append(
-            f"{name:15} {result.seconds:9.2f} s {rate:>15} {result.peak_tree / 1e6:8,.0f} MB"
+            f"{name:26} {result.seconds:9.2f} s {rate:>15} {result.peak_tree / 1e6:8,.0f} MB"
             f" {result.peak_once / 1e6:8,.0f} MB {result.peak_process / 1e6:7,.0f} MB {result.processes:>10}"
         )
     return "\n".join(lines)

@@ -8,9 +8,9 @@ from typing import Any
 
 from benchmarks.workloads.workload import DATA, Dataset, Workload
 
-__all__ = ["ChatWorkload", "ImageChats", "PrefixChats"]
+__all__ = ["CPU", "ChatWorkload", "ImageChats", "PrefixChats"]
 
-_CPU = MappingProxyType(
+CPU = MappingProxyType(
     {
         "enforce_eager": True,
         "kv_cache_memory_bytes": 1 << 30,
@@ -19,6 +19,7 @@ _CPU = MappingProxyType(
         "max_num_seqs": 256,
     }
 )
+"""What vLLM gets from everybody on a CPU."""
 
 
 class ChatWorkload(Workload):
@@ -37,7 +38,7 @@ class ChatWorkload(Workload):
     rows = 2_000
     batch_rows = 256
     model = "llama"
-    engine_args: Mapping[str, Any] = _CPU
+    engine_args: Mapping[str, Any] = CPU
     output_tokens = 32
     alike = 0.9
     stages: Mapping[str, str] = MappingProxyType({})
@@ -61,12 +62,13 @@ class ChatWorkload(Workload):
 
     def prepare(self, rows: int) -> Dataset:
         """One Parquet file, the same rows in fifty, and the model."""
-        self._link_model()
+        self.prepare_model()
         for files in (1, 50):
             _write(self.dataset(rows, files=files), self.conversation, files=files)
         return self.dataset(rows)
 
-    def _link_model(self) -> None:
+    def prepare_model(self) -> None:
+        """Make the model, unless it is there."""
         from tests.tiny.models import model_folder
 
         folder, link = model_folder(self.model), Path(self.reference)
@@ -92,7 +94,7 @@ class PrefixChats(ChatWorkload):
         shuffled: rows in any order; otherwise each is followed by those of all other beginnings.
     """
 
-    engine_args = MappingProxyType({**_CPU, "block_size": 32, "num_gpu_blocks_override": 1500})
+    engine_args = MappingProxyType({**CPU, "block_size": 32, "num_gpu_blocks_override": 1500})
     prefixes = 200
     numbers = 95
     """That a beginning consists of; each is about four tokens."""
