@@ -70,6 +70,8 @@ SAMPLED = {
     "seed 1": (user(QUESTION), {"seed": 1, "temperature": 1.0}),
     "seed 1 again": (user(QUESTION), {"seed": 1, "temperature": 1.0}),
     "seed 2": (user(QUESTION), {"seed": 2, "temperature": 1.0}),
+    "a seed and a prompt that is read in parts": (user("word and " * 2_500), {"seed": 3, "temperature": 1.0}),
+    "and again": (user("word and " * 2_500), {"seed": 3, "temperature": 1.0}),
     "a large seed": (user(QUESTION), {"seed": 2**63 - 1, "temperature": 1.0}),
     "more than all tokens": (user(QUESTION), {"top_k": 2**40, "temperature": 1.0}),
     "more than fit": (user("word and " * (CONTEXT // 3 - 10)), {"max_completion_tokens": 2**40, "ignore_eos": True}),
@@ -185,6 +187,7 @@ def run(model: str, rows: pa.Table, folder: str, **job: Any) -> dict[str, Any]:
     return {
         "status": done.status,
         "message": done.message,
+        "logs": str(done.get_logs()),
         "table": gristmill.read_output(output, settings=settings),
         "texts": gristmill.read_output(output, settings=settings, text=True),
         "manifest": gristmill.read_manifest(output, settings=settings),
@@ -264,6 +267,10 @@ def test_good_rows_have_the_answers_that_vllm_gives(
     assert row["text"] == wanted["text"]
 
 
+def test_no_row_has_killed_the_engine(job: dict[str, Any]) -> None:
+    assert "died" not in job["logs"]
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_bad_rows_are_recorded_with_what_is_wrong(name: str, rows: dict[str, dict[str, Any]]) -> None:
     row, word = rows[name], BAD[name][2]
@@ -322,6 +329,7 @@ def test_every_choice_is_kept(rows: dict[str, dict[str, Any]]) -> None:
 def test_a_seed_makes_an_answer_reproducible(rows: dict[str, dict[str, Any]]) -> None:
     assert rows["seed 1"]["text"] == rows["seed 1 again"]["text"]
     assert rows["seed 1"]["text"] != rows["seed 2"]["text"]
+    assert rows["and again"]["text"] == rows["a seed and a prompt that is read in parts"]["text"]
 
 
 def test_a_prompt_is_cut_to_the_tokens_asked_for(rows: dict[str, dict[str, Any]]) -> None:

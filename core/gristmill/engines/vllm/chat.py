@@ -53,7 +53,7 @@ class ChatModel(RowModel):
 
     def _check(self, params: Mapping[str, Any]) -> None:
         try:
-            self._prepare(params)
+            self._running.verify(self._prepare(params))
             self._adapter(params)
         except ValueError as error:
             raise SpecError(f"input_spec.params: {error}") from error

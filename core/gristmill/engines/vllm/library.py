@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, NoReturn
 
 from gristmill.chat.response import Choice, TokenLogprob
@@ -398,6 +399,17 @@ class _Frontend:
         """Check params; see `Prepared`."""
         return Prepared(params, self._setup, self._config)
 
+    def verify(self, prepared: Prepared) -> None:
+        """Check what is otherwise checked with each request, such as whether an answer can be held to a schema.
+
+        Raises:
+            ValueError: vLLM does not take the params.
+        """
+        config = self._engine.vllm_config
+        prepared.sampling(0).verify(
+            self._config, config.speculative_config, config.structured_outputs_config, self._renderer.tokenizer
+        )
+
     def render(self, messages: list[dict[str, Any]], prepared: Prepared) -> Any:
         """The prompt for a conversation whose media are data URLs."""
         limits = prepared.tokenizing(self._renderer.default_chat_tok_params, is_chat=True)
@@ -498,10 +510,46 @@ def _leave_process() -> None:
         _alone.release()
 
 
+def __getattr__(name: str) -> Any:
+    """The class `SeededCpuWorker`, made when vLLM asks for it by name: its base is vLLM's own."""
+    if name != "SeededCpuWorker":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _seeded_cpu_worker()
+
+
+@cache
+def _seeded_cpu_worker() -> type:
+    from vllm.v1.worker.cpu_worker import CPUWorker
+
+    class SeededCpuWorker(CPUWorker):  # type: ignore[misc]
+        """vLLM 0.32's worker for CPUs, but for seeded rows whose prompts are read in parts.
+
+        Each part ends with a token that nobody reads. vLLM takes it back from the row's random numbers by turning their
+        offset back, which those of CPUs do not have: the engine dies. Here that token does without them.
+        """
+
+        def sample_tokens(self, grammar_output: Any) -> Any:
+            batch = self.model_runner.input_batch
+            unread = self.model_runner.discard_request_mask.np[: batch.num_reqs].nonzero()[0].tolist()
+            aside = {at: batch.generators.pop(at) for at in unread if at in batch.generators}
+            try:
+                return super().sample_tokens(grammar_output)
+            finally:
+                batch.generators.update(aside)
+
+    return SeededCpuWorker
+
+
+def _mend_seeds(setup: Setup) -> None:
+    if is_cpu() and setup.engine.worker_cls == "auto":
+        setup.engine.worker_cls = f"{__name__}.SeededCpuWorker"
+
+
 def open_in_process(setup: Setup) -> InProcessEngine:
     """Load a model into this process; `prepare_process` comes first."""
     from vllm.v1.engine.llm_engine import LLMEngine
 
+    _mend_seeds(setup)
     setup.engine.distributed_executor_backend = "uni"
     setup.engine.disable_log_stats = True
     _enter_process()
@@ -516,6 +564,7 @@ def open_async(setup: Setup) -> AsyncEngine:
     """Start vLLM's engine process and load a model into it; `prepare_process` comes first."""
     from vllm.v1.engine.async_llm import AsyncLLM
 
+    _mend_seeds(setup)
     setup.engine.disable_log_stats = True
     setup.engine.enable_log_requests = False
     return AsyncEngine(setup, AsyncLLM.from_engine_args(setup.engine))

@@ -31,6 +31,10 @@ class Running(Protocol):
         """Check params. Raises ValueError where vLLM does not take them."""
         ...
 
+    def verify(self, prepared: Prepared) -> None:
+        """Check what is otherwise checked with each request. Raises ValueError where vLLM does not take them."""
+        ...
+
     async def chat(self, messages: list[dict[str, Any]], prepared: Prepared, adapter: Adapter | None) -> Answer:
         """The answer to a conversation."""
         ...
@@ -60,6 +64,7 @@ class InProcess:
         self.max_in_flight = engine.max_in_flight
         self.has_template = engine.has_template
         self.prepare = engine.prepare
+        self.verify = engine.verify
         self.close = engine.close
         self._names = itertools.count()
         self._waiting: dict[str, asyncio.Future[Any]] = {}
@@ -130,6 +135,7 @@ class OutOfProcess:
         self.max_in_flight = engine.max_in_flight
         self.has_template = engine.has_template
         self.prepare = engine.prepare
+        self.verify = engine.verify
         self.close = engine.close
         self._names = itertools.count()
         self._unfinished = 0
