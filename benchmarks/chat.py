@@ -19,6 +19,7 @@ def main() -> None:
         found = compared("chat", CONTESTANTS, options, rows=rows)
         allowed |= {
             f"rate_{rows}": (over(found, "gristmill_chat", "bare"), 0.95),
+            f"wall_until_done_{rows}": (over(found, "gristmill_chat", "bare", "seconds_until_done"), 1.15),
             f"wall_{rows}": (over(found, "gristmill_chat", "bare", "seconds"), 1.15),
             f"times_faster_than_ray_llm_{rows}": (over(found, "ray_llm", "gristmill_chat", "seconds"), 3.0),
         }

@@ -84,7 +84,9 @@ def compare(
     ):
         _warm(workload, dataset.inputs, rows)
         besides = frozenset(descendants(os.getpid()))
-        process = Process(Path(scratch) / "run", environment, besides, limit, server and partial(_first_read, server))
+        process = Process(
+            Path(scratch) / "run", environment, besides, limit, server and partial(_first_read, server), workload.look
+        )
         for _ in range(repeat):
             for name in contestants:
                 outcome = process.run(name, workload_name, dataset)

@@ -67,6 +67,7 @@ class Process:
         besides: processes whose memory does not count.
         limit: seconds after which a contestant is ended.
         first_read: the time of the first read since it was last asked, where a server can tell.
+        look: seconds between looks at the memory of all processes.
     """
 
     scratch: Path
@@ -74,6 +75,7 @@ class Process:
     besides: frozenset[int]
     limit: float
     first_read: Callable[[], float] | None = None
+    look: float = 0.05
 
     def run(self, contestant: str, workload: str, dataset: Dataset) -> Outcome:
         """Run a contestant once, and look at what it wrote."""
@@ -119,7 +121,7 @@ class Process:
         log = self.scratch / "log.txt"
         outcome = Outcome()
         with log.open("wb") as stream:
-            sampler = TreeSampler(self.besides)
+            sampler = TreeSampler(self.besides, self.look)
             sampler.start()
             start, started = time.monotonic(), time.time()
             child = subprocess.Popen(
@@ -135,6 +137,7 @@ class Process:
             self._end_leftovers()
         told = Told.read(self.told)
         if told.ends:
+            told.numbers["seconds_until_done"] = max(told.ends.values()) - started
             told.phase("exit", ended)
         outcome.numbers, outcome.phases = told.numbers, told.phases(started)
         if code != 0:

@@ -44,11 +44,13 @@ class Workload:
         name: the workload's name, also of its folder under `benchmarks/data`.
         rows: rows at full size.
         batch_rows: a good number of rows of one call of the model.
+        look: seconds between looks at memory, which take a little time of the processors.
     """
 
     name: str
     rows: int
     batch_rows: int
+    look: float = 0.05
 
     @property
     def folder(self) -> Path:
