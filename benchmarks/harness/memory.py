@@ -86,7 +86,7 @@ class TreeSampler(threading.Thread):
                 return
             found = descendants(root, self._besides)
             sizes = [self._resident(pid) for pid in found]
-            if number % 5 == 0:
+            if number % (5 if self._interval < 0.25 else 2) == 0:
                 self.peak.once = max(self.peak.once, sum(_proportional(pid) for pid in found))
             self.peak.tree = max(self.peak.tree, sum(sizes))
             self.peak.processes = max(self.peak.processes, len(sizes))
