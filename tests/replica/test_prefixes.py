@@ -21,6 +21,8 @@ def _sampled(keys: list[str]) -> PrefixSample:
     sample = PrefixSample()
     for at in range(0, len(keys), 256):
         sample.add(keys[at : at + 256])
+        if sample.is_due:
+            sample.look()
     return sample
 
 
@@ -47,8 +49,9 @@ def test_prefixes_that_come_mixed_are_worth_sorting() -> None:
 
 def test_the_first_rows_already_show_it() -> None:
     sample = PrefixSample()
-    assert sample.add([GENERATOR.choice(PREFIXES) + _text(200) for _ in range(256)])
-    assert sample.is_worth
+    sample.add([GENERATOR.choice(PREFIXES) + _text(200) for _ in range(256)])
+    assert sample.is_due
+    assert sample.look()
 
 
 def test_many_prefixes_with_few_rows_each_are_seen_in_a_larger_sample() -> None:
@@ -75,9 +78,20 @@ def test_other_orders_are_left_as_they_are(keys: list[str]) -> None:
 def test_a_change_of_the_input_is_noticed() -> None:
     sample = _sampled([_text(800) for _ in range(3_072)])
     assert not sample.is_worth
-    for _ in range(12):
-        sample.add([GENERATOR.choice(PREFIXES) + _text(200) for _ in range(256)])
-    assert sample.is_worth
-    for _ in range(12):
-        sample.add([_text(800) for _ in range(256)])
-    assert not sample.is_worth
+    sample.add([GENERATOR.choice(PREFIXES) + _text(200) for _ in range(3_072)])
+    assert sample.is_due
+    assert sample.look()
+    sample.add([_text(800) for _ in range(3_072)])
+    assert sample.is_due
+    assert not sample.look()
+
+
+def test_it_is_looked_again_when_the_rows_have_doubled_and_at_last_every_thousand() -> None:
+    sample = PrefixSample()
+    looks = []
+    for rows in range(64, 4_097, 64):
+        sample.add([_text(100) for _ in range(64)])
+        if sample.is_due:
+            sample.look()
+            looks.append(rows)
+    assert looks == [64, 128, 256, 512, 1_024, 2_048, 3_072, 4_096]

@@ -48,19 +48,24 @@ class PrefixSample:
     def __init__(self) -> None:
         self.is_worth = False
         self._keys: deque[str] = deque(maxlen=_SAMPLE)
-        self._unseen = 0
+        self._seen = self._unseen = 0
 
-    def add(self, keys: Sequence[str]) -> bool:
-        """Take in the keys of some more rows, in the order of arrival; whether `is_worth` was looked at again."""
-        is_first = not self._keys
+    def add(self, keys: Sequence[str]) -> None:
+        """Take in the keys of some more rows, in the order of arrival."""
         self._keys.extend(key[:_LONGEST] for key in keys)
         self._unseen += len(keys)
-        if self._unseen < _EVERY and not is_first:
-            return False
+
+    @property
+    def is_due(self) -> bool:
+        """Whether so many keys are new that it pays to look again: as many as were seen, or a thousand."""
+        return self._unseen >= min(_EVERY, max(1, self._seen))
+
+    def look(self) -> bool:
+        """Look whether rows gain; `is_worth`."""
+        self._seen += self._unseen
         self._unseen = 0
-        gain = self.gain()
-        self.is_worth = gain >= (_END if self.is_worth else _BEGIN)
-        return True
+        self.is_worth = self.gain() >= (_END if self.is_worth else _BEGIN)
+        return self.is_worth
 
     def gain(self) -> float:
         """The share of all keys' characters, from 0 to 1, that neighbours share in sorted order and not in this one."""

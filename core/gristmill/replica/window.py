@@ -76,6 +76,7 @@ class Window:
         self._wanted = 0  # 1 when more rows were asked for, 2 when that was urgent
         self._finished = self._failed = 0  # since the meter was told
         self._quiet = asyncio.Event()
+        self._has_begun = False  # with rows that may be grouped
         self._has_ended = False
         self._is_running = self._is_stopped = False
 
@@ -163,29 +164,33 @@ class Window:
 
     def _take_in(self, assembly: Assembly, arrival: Arrival) -> None:
         keys, errors = arrival.keys, assembly.errors
-        if keys is not None and self._sample.add(keys):
-            self._regroup(is_first=self._buffer.numbered == 0)
+        if keys is not None:
+            self._sample.add(keys)
+            if not self._has_begun:
+                self._begin()
+            elif self._allowed == self._model.window and self._sample.is_due:
+                self._regroup()
         for index, cells in enumerate(arrival.cells):
             if index not in errors:
                 key = "" if keys is None else keys[index]
                 self._buffer.add(WaitingRow(assembly, index, cells, key=key, size=arrival.row_bytes))
         self._fill()
 
-    def _regroup(self, *, is_first: bool) -> None:
-        is_worth = self._sample.is_worth
-        if is_first and not is_worth:
-            return  # too few to tell: more are gathered meanwhile
-        self._buffer.is_grouping = self.room.is_grouping = is_worth
+    def _regroup(self) -> None:
+        self._buffer.is_grouping = self.room.is_grouping = self._sample.look()
         self._buffer.capacity = self.room.capacity
-        if is_first:
-            self._allowed = max(1, self._model.window // _RAMP)
-            self._loop.create_task(self._ramp()).add_done_callback(self._check)
+
+    def _begin(self) -> None:
+        """Send a few rows at once, and the others when it is known whether they gain by being grouped.
+
+        The first rows of a job meet the coldest cache: a window full of them, sent as they come, would be the dearest.
+        """
+        self._has_begun = True
+        self._buffer.is_grouping = self._sample.look()
+        self._allowed = max(1, self._model.window // _RAMP)
+        self._loop.create_task(self._ramp()).add_done_callback(self._check)
 
     async def _ramp(self) -> None:
-        """Send a few rows at once, and the others when the buffer is full: an engine's cache is as cold as can be now.
-
-        The sweep then begins anew, since the first rows were chosen among few.
-        """
         deadline = self._loop.time() + _RAMP_SECONDS
         while (  # noqa: ASYNC110 - it looks at what another thread counts
             not self._has_ended
@@ -194,7 +199,8 @@ class Window:
             and self._loop.time() < deadline
         ):
             await asyncio.sleep(_RAMP_LOOK)
-        self._buffer.restart()
+        self._regroup()
+        self._buffer.restart()  # the first rows were chosen among few
         self._allowed = self._model.window
         self._fill()
 
