@@ -547,6 +547,7 @@ def _mend_seeds(setup: Setup) -> None:
 
 def open_in_process(setup: Setup) -> InProcessEngine:
     """Load a model into this process; `prepare_process` comes first."""
+    from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.llm_engine import LLMEngine
 
     _mend_seeds(setup)
@@ -554,7 +555,8 @@ def open_in_process(setup: Setup) -> InProcessEngine:
     setup.engine.disable_log_stats = True
     _enter_process()
     try:
-        return InProcessEngine(setup, LLMEngine.from_engine_args(setup.engine))
+        # the context decides how much runs at a time: for whole batches about twice as much as for a server
+        return InProcessEngine(setup, LLMEngine.from_engine_args(setup.engine, UsageContext.LLM_CLASS))
     except BaseException:
         _leave_process()
         raise
@@ -562,12 +564,14 @@ def open_in_process(setup: Setup) -> InProcessEngine:
 
 def open_async(setup: Setup) -> AsyncEngine:
     """Start vLLM's engine process and load a model into it; `prepare_process` comes first."""
+    from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.async_llm import AsyncLLM
 
     _mend_seeds(setup)
     setup.engine.disable_log_stats = True
     setup.engine.enable_log_requests = False
-    return AsyncEngine(setup, AsyncLLM.from_engine_args(setup.engine))
+    engine = AsyncLLM.from_engine_args(setup.engine, usage_context=UsageContext.LLM_CLASS)
+    return AsyncEngine(setup, engine)
 
 
 class PoolingEngine:
