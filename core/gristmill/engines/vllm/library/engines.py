@@ -1,0 +1,150 @@
+"""vLLM's engine in this process, and in a process of its own."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from gristmill.engines.vllm.library.arguments import Setup
+from gristmill.engines.vllm.library.request import Adapter, Prepared
+from gristmill.engines.vllm.library.seeds import mend_seeds
+from gristmill.engines.vllm.library.turn import leave_process, taking_turn
+
+__all__ = ["AsyncEngine", "InProcessEngine", "is_engine_death", "open_async", "open_in_process"]
+
+
+def is_engine_death(error: BaseException) -> bool:
+    """Whether an error says that vLLM's engine is gone, whatever row it came with."""
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    return isinstance(error, EngineDeadError)
+
+
+class _Frontend:
+    """What both ways of running vLLM share: from messages to its prompts."""
+
+    def __init__(self, setup: Setup, engine: Any) -> None:
+        self._setup = setup
+        self._engine = engine
+        self._renderer = engine.renderer
+        self._config = engine.model_config
+        self.max_in_flight: int = engine.vllm_config.scheduler_config.max_num_seqs
+        """Rows that the engine runs at a time."""
+        tokenizer = self._renderer.tokenizer
+        own = getattr(tokenizer, "chat_template", None)
+        self.has_template = bool(own or setup.chat_template or not hasattr(tokenizer, "chat_template"))
+
+    def prepare(self, params: Mapping[str, Any]) -> Prepared:
+        """Check params; see `Prepared`."""
+        return Prepared(params, self._setup, self._config)
+
+    def verify(self, prepared: Prepared) -> None:
+        """Check what is otherwise checked with each request, such as whether an answer can be held to a schema.
+
+        Raises:
+            ValueError: vLLM does not take the params.
+        """
+        config = self._engine.vllm_config
+        prepared.sampling(0).verify(
+            self._config, config.speculative_config, config.structured_outputs_config, self._renderer.tokenizer
+        )
+
+    def render(self, messages: list[dict[str, Any]], prepared: Prepared) -> Any:
+        """The prompt for a conversation whose media are data URLs."""
+        limits = prepared.tokenizing(self._renderer.default_chat_tok_params, is_chat=True)
+        _, (prompt,) = self._renderer.render_chat([messages], prepared.chat, limits)
+        return prompt
+
+    def render_text(self, text: str, prepared: Prepared) -> Any:
+        """The prompt for a text that the model goes on with, without a template."""
+        limits = prepared.tokenizing(self._renderer.default_cmpl_tok_params, is_chat=False)
+        (prompt,) = self._renderer.render_cmpl([{"prompt": text}], limits)
+        return prompt
+
+
+def _lora(adapter: Adapter | None) -> Any:
+    from vllm.lora.request import LoRARequest
+
+    return None if adapter is None else LoRARequest(adapter.alias, adapter.number, adapter.folder)
+
+
+def _length(prompt: Any) -> int:
+    tokens = prompt.get("prompt_token_ids")
+    return len(tokens) if tokens is not None else 0
+
+
+class InProcessEngine(_Frontend):
+    """vLLM in this process: the fastest way on CPUs. Whoever uses it calls `step` until nothing is unfinished."""
+
+    def add(self, name: str, prompt: Any, prepared: Prepared, adapter: Adapter | None) -> str:
+        """Queue a request; the name that its output will have."""
+        added: str = self._engine.add_request(
+            name, prompt, prepared.sampling(_length(prompt)), lora_request=_lora(adapter)
+        )
+        return added
+
+    def step(self) -> list[Any]:
+        """Run the model once over all that are in flight; the outputs of those that are finished."""
+        return [output for output in self._engine.step() if output.finished]
+
+    def abort(self, name: str) -> None:
+        """Forget a request."""
+        self._engine.abort_request([name])
+
+    def counts(self) -> tuple[int, int]:
+        """Requests that run, and that wait in its queue."""
+        running, waiting = self._engine.engine_core.engine_core.scheduler.get_request_counts()
+        return running, waiting
+
+    def close(self) -> None:
+        """Free what it holds; another engine may be opened in this process then."""
+        self._engine.engine_core.shutdown()
+        self._engine = self._renderer = None
+        leave_process()
+
+
+class AsyncEngine(_Frontend):
+    """vLLM's engine in a process of its own, and its asynchronous front end in this one: the way for GPUs."""
+
+    async def render(self, messages: list[dict[str, Any]], prepared: Prepared) -> Any:
+        """As `_Frontend.render`, in vLLM's own threads."""
+        limits = prepared.tokenizing(self._renderer.default_chat_tok_params, is_chat=True)
+        _, (prompt,) = await self._renderer.render_chat_async([messages], prepared.chat, limits)
+        return prompt
+
+    async def run(self, name: str, prompt: Any, prepared: Prepared, adapter: Adapter | None) -> Any:
+        """The output of a request, once it is finished."""
+        last = None
+        outputs: AsyncIterator[Any] = self._engine.generate(
+            prompt, prepared.sampling(_length(prompt)), name, lora_request=_lora(adapter)
+        )
+        async for output in outputs:
+            last = output
+        return last
+
+    def close(self) -> None:
+        """End the engine's process."""
+        self._engine.shutdown()
+
+
+def open_in_process(setup: Setup) -> InProcessEngine:
+    """Load a model into this process; `prepare_process` comes first."""
+    from vllm.usage.usage_lib import UsageContext
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    mend_seeds(setup)
+    setup.engine.distributed_executor_backend = "uni"
+    setup.engine.disable_log_stats = True
+    with taking_turn():
+        # the context decides how much runs at a time: for whole batches about twice as much as for a server
+        return InProcessEngine(setup, LLMEngine.from_engine_args(setup.engine, UsageContext.LLM_CLASS))
+
+
+def open_async(setup: Setup) -> AsyncEngine:
+    """Start vLLM's engine process and load a model into it; `prepare_process` comes first."""
+    from vllm.usage.usage_lib import UsageContext
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    mend_seeds(setup)
+    setup.engine.disable_log_stats = True
+    setup.engine.enable_log_requests = False
+    engine = AsyncLLM.from_engine_args(setup.engine, usage_context=UsageContext.LLM_CLASS)
+    return AsyncEngine(setup, engine)
