@@ -159,7 +159,8 @@ class OutOfProcess:
             output = await self._engine.run(str(next(self._names)), prompt, prepared, adapter)
         except Exception as error:
             if is_engine_death(error):
-                raise EngineDeadError(f"vLLM's engine process is gone: {error}") from error
+                # all rows in flight raise one and the same error, whose traceback grows with each
+                raise EngineDeadError(f"vLLM's engine process is gone: {error}") from error.with_traceback(None)
             raise
         finally:
             self._unfinished -= 1
