@@ -13,6 +13,13 @@ __all__ = ["check_one", "check_together"]
 _FORMATS = ("text", "json_object", "json_schema", "structural_tag")
 _KINDS = ("json", "regex", "choice", "grammar", "json_object", "structural_tag")
 _HOW = ("disable_any_whitespace", "disable_additional_properties", "whitespace_pattern")
+_RENDERING = frozenset(
+    {
+        "add_generation_prompt", "continue_final_message", "conversation", "messages", "return_assistant_tokens_mask",
+        "return_dict", "return_tensors", "tokenize", "tokenizer_kwargs", "tools",
+    }
+)  # fmt: skip
+"""Arguments of the function that renders a template, beside which the template's own are given."""
 _SCHEMA_NAME = "response"
 _NAMED_TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 
@@ -87,6 +94,18 @@ def _text(value: str, what: str) -> str:
     if not value.strip():
         raise SpecError(f"{what}: must not be empty")
     return value
+
+
+def _template_kwargs(value: Mapping[str, Any], what: str) -> dict[str, Any]:
+    if "chat_template" in value:
+        raise SpecError(
+            f"{what}.chat_template: a template runs code, so it is the job's and not a row's; "
+            "give it to vLLM as --chat-template in engine_args_override"
+        )
+    taken = sorted(_RENDERING & value.keys())
+    if taken:
+        raise SpecError(f"{what}.{taken[0]}: is the engine's to say, not the template's; leave it out")
+    return dict(value)
 
 
 def _logit_bias(value: Mapping[Any, Any], what: str) -> dict[str, float]:
@@ -174,6 +193,7 @@ def _schema_problem(text: str) -> str | None:
 
 
 _CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "chat_template_kwargs": _template_kwargs,
     "frequency_penalty": _within(-2, 2),
     "logit_bias": _logit_bias,
     "max_completion_tokens": _within(1),

@@ -2,7 +2,7 @@
 
 import decimal
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -10,12 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from gristmill.chat.param_checks import check_one, check_together
-from gristmill.errors import SpecError
+from gristmill.errors import SchemaError, SpecError
 from gristmill.models.columns import match_columns
 from gristmill.models.params import check_value
 from gristmill.models.signature import Feature, Param
+from gristmill.models.types import stored_type
 
-__all__ = ["CHAT_PARAMS", "RowParams", "check_chat_params", "split_params", "unset_params"]
+__all__ = ["CHAT_PARAMS", "RowParams", "check_chat_params", "check_param_columns", "split_params", "unset_params"]
 
 _TEXT, _WHOLE, _NUMBER, _FLAG, _ANY, _DICT = (
     pa.string(), pa.int64(), pa.float64(), pa.bool_(), pa.null(), pa.struct([]),
@@ -120,6 +121,54 @@ def check_chat_params(values: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
+def check_param_columns(features: Iterable[Feature], schema: pa.Schema) -> None:
+    """Refuse columns whose type can hold no value of their param; values are checked row by row.
+
+    Args:
+        features: the params that are columns, as `split_params` gives them; others, and those not there, pass.
+        schema: the input's columns.
+
+    Raises:
+        SchemaError: names the first such column, its type and what it must hold.
+
+    Example:
+        >>> check_param_columns(split_params(["top_p"])[1], pa.schema({"Top_P": pa.float32()}))
+        >>> check_param_columns(split_params(["top_p"])[1], pa.schema({"Top_P": pa.string()}))
+        Traceback (most recent call last):
+        gristmill.errors.SchemaError: the column 'Top_P' holds string; the param top_p needs numbers
+    """
+    known = {param.name for param in CHAT_PARAMS}
+    for feature in features:
+        field = next((one for one in schema if one.name.lower() == feature.name.lower()), None)
+        if field is None or feature.name not in known:
+            continue
+        needs = _needs(feature)
+        if needs is not None and not any(test(stored_type(field.type)) for test in needs[1]):
+            raise SchemaError(
+                f"the column {field.name!r} holds {field.type}; the param {feature.name} needs {needs[0]}"
+            )
+
+
+def _needs(feature: Feature) -> tuple[str, tuple[Callable[[pa.DataType], bool], ...]] | None:
+    """What a column must hold for a param, in words and as tests of its type; None where anything may do."""
+    kinds = pa.types
+    numbers = (kinds.is_integer, kinds.is_floating, kinds.is_decimal, kinds.is_null)
+    lists = (kinds.is_list, kinds.is_large_list, kinds.is_fixed_size_list, kinds.is_null)
+    text = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_null)
+    kind = feature.type
+    if feature.name == "stop":
+        return "text, or lists of text", (*text, *lists)
+    if kinds.is_integer(kind) or kinds.is_floating(kind):
+        return "numbers", numbers
+    if kinds.is_boolean(kind):
+        return "true or false", (kinds.is_boolean, kinds.is_null)
+    if kinds.is_string(kind):
+        return "text", text
+    if kinds.is_struct(kind):
+        return "JSON text, structs or maps", (*text, kinds.is_struct, kinds.is_map, kinds.is_list)
+    return ("lists", lists) if kinds.is_list(kind) else None
+
+
 class RowParams:
     """The params of each row: the job's, and over them the row's own where params are columns.
 
@@ -195,7 +244,7 @@ def _group(cell: Any, *, what: str) -> Any:
     if isinstance(cell, str):
         try:
             return json.loads(cell)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{what}: is not JSON: {error}") from None
     if isinstance(cell, list) and all(isinstance(item, tuple) and len(item) == 2 for item in cell):
         return dict(cell)

@@ -111,7 +111,7 @@ def response_schema(*, logprobs: bool = False, response_column: str | None = Non
         field = "inference_engine_options.response_column"
         if not isinstance(response_column, str) or not response_column.strip():
             raise SpecError(f"{field}: must be the name of a column such as 'response' (given: {response_column!r})")
-        if response_column.lower() in {name.lower() for name in columns}:
+        if response_column.lower() in {*(name.lower() for name in columns), "_error"}:
             raise SpecError(f"{field}: {response_column!r} is a column of the response already; choose another name")
         columns[response_column] = pa.string()
     return pa.schema(columns)
@@ -246,7 +246,8 @@ def text_of(table: pa.Table) -> pa.Table:
         >>> text_of(pa.Table.from_pylist([row], form.schema)).to_pylist()
         [{'response': 'Hi'}]
     """
-    place = next((at for at, field in enumerate(table.schema) if _has_choices(field)), None)
+    # outputs follow the input's columns, which may hold an earlier chat's choices
+    place = max((at for at, field in enumerate(table.schema) if _has_choices(field)), default=None)
     if place is None:
         raise SchemaError(
             "text: the output has no column 'choices', so it is not a chat's; read it without text=True "

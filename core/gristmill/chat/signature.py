@@ -10,6 +10,7 @@ from gristmill.chat.form import response_form
 from gristmill.chat.messages import parse_messages
 from gristmill.errors import MessagesError, SchemaError
 from gristmill.models.signature import Feature, Param, Signature
+from gristmill.models.types import stored_type
 
 __all__ = ["MESSAGES", "PROMPT", "ChatColumn", "chat_column", "chat_signature", "holds_text", "settled"]
 
@@ -147,27 +148,17 @@ def _check_type(field: pa.Field, *, what: str, is_messages: bool) -> None:
 
 def holds_text(kind: pa.DataType) -> bool:
     """Whether a column of this type holds text, however it is stored."""
-    kind = _stored(kind)
+    kind = stored_type(kind)
     return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
 def _item_type(kind: pa.DataType) -> pa.DataType | None:
     """The type of the items of a list of any kind; None where it is none."""
-    kind = _stored(kind)
+    kind = stored_type(kind)
     lists = (
         pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view,
         pa.types.is_large_list_view,
     )  # fmt: skip
     if pa.types.is_map(kind) or not any(test(kind) for test in lists):
         return None
-    return _stored(kind.value_type)
-
-
-def _stored(kind: pa.DataType) -> pa.DataType:
-    while True:
-        if isinstance(kind, pa.BaseExtensionType):
-            kind = kind.storage_type
-        elif pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-            kind = kind.value_type
-        else:
-            return kind
+    return stored_type(kind.value_type)

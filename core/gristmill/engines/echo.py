@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gristmill.chat.form import CHAT_OPTIONS
+from gristmill.chat.form import CHAT_OPTIONS, check_chat_options
 from gristmill.engines.echo_chat import EchoChat, echo_chat_signature
 from gristmill.engines.protocol import BatchModel, EngineDeadError, LoadContext, ModelInfo, RowModel
 from gristmill.errors import ModelError
@@ -77,6 +77,7 @@ class EchoEngine:
             if name in (_ECHO_OPTIONS if is_chat else _ONLY_CHAT_OPTIONS):
                 raise ModelError(f"inference_engine_options.{name}: means nothing to {model!r}; leave it out")
         if is_chat:
+            check_chat_options(options)
             return ModelInfo({_CHAT: echo_chat_signature(options)}, _CHAT, by_row=True)
         column = options.get("column")
         of_values = [name for name in _OF_VALUES if options.get(name)]

@@ -42,7 +42,13 @@ def check_params(given: Mapping[str, Any] | None, signature: Signature) -> dict[
             f"input_spec.params: the function takes no params (given: {', '.join(sorted(map(str, given)))})"
         )
     chosen: dict[str, tuple[str, Any]] = {}
+    columns = {feature.name.lower() for feature in signature.inputs or ()}
     for written, value in (given or {}).items():
+        if str(written).strip().lower() in columns:
+            raise SpecError(
+                f"input_spec.params.{written}: is a column of the input for this function; give it for each row, "
+                "or leave it out of param_columns"
+            )
         param = _find(str(written), signature.params)
         if param.name in chosen:
             raise SpecError(
@@ -61,6 +67,9 @@ def check_params(given: Mapping[str, Any] | None, signature: Signature) -> dict[
             values[param.name] = None
         else:
             values[param.name] = check_value(merged, param.type, what=f"input_spec.params.{written}")
+            if param.choices and values[param.name] not in param.choices:
+                known = ", ".join(map(repr, param.choices))
+                raise SpecError(f"input_spec.params.{written}: must be one of {known} (given: {value!r})")
             _check_finite(values[param.name], what=f"input_spec.params.{written}")
     return values
 

@@ -34,12 +34,14 @@ class Param:
             fields any dict, `pa.null()` any value.
         default: the value when the user gives none.
         nullable: whether None is a value; it always is where the default is None.
+        choices: the values that it may have; none for any of its type.
     """
 
     name: str
     type: pa.DataType
     default: Any
     nullable: bool = False
+    choices: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

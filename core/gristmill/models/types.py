@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from gristmill.errors import ModelError
 
-__all__ = ["annotated_type", "arrow_type"]
+__all__ = ["annotated_type", "arrow_type", "stored_type"]
 
 _NAMES = {
     "any": pa.null(),
@@ -119,3 +119,19 @@ def _of_value(value: Any) -> pa.DataType:
         found = {_of_value(item) for item in value}
         return pa.list_(found.pop() if len(found) == 1 else pa.null())
     return _CLASSES.get(type(value), pa.null())
+
+
+def stored_type(kind: pa.DataType) -> pa.DataType:
+    """What a column holds beneath its encodings: extension types, dictionaries, run ends.
+
+    Example:
+        >>> stored_type(pa.dictionary(pa.int8(), pa.string()))
+        DataType(string)
+    """
+    while True:
+        if isinstance(kind, pa.BaseExtensionType):
+            kind = kind.storage_type
+        elif pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+            kind = kind.value_type
+        else:
+            return kind

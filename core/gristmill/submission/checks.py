@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gristmill.chat.params import check_param_columns
 from gristmill.chat.signature import MESSAGES, chat_column
 from gristmill.engines.protocol import ModelInfo
 from gristmill.errors import LocationError, ModelError, OutputExistsError, SchemaError, SpecError
@@ -92,6 +93,7 @@ def check_chat(schema: pa.Schema, spec: InputSpec, signature: Signature, *, func
     if any(name.lower() == column.name.lower() for name in spec.column_handling or {}):
         why = "the files that messages name are found and read without it" if column.is_messages else "it holds text"
         raise SpecError(f"input_spec.column_handling: {column.name!r} is no file column, {why}; leave it out")
+    check_param_columns(signature.inputs or (), schema)
     return column.name if column.is_messages else None
 
 

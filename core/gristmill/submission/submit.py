@@ -1,5 +1,7 @@
 """From what the user gives to a running job: check, stage, record, start."""
 
+import contextlib
+import errno
 import secrets
 import time
 from collections.abc import Mapping
@@ -315,8 +317,14 @@ def _stage(storage: Storage, wish: Wish, checked: _Checked, request: JobRequest,
             "source": request.source.model_copy(update={"format": files.format}),
         }
         created = record.create(request.model_copy(update=updates))
-    except BaseException:
-        storage.delete_tree(request.staging)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # the first error tells more
+            storage.delete_tree(request.staging)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError(
+                f"output_spec.location {checked.location!r}: no room for the job's work in progress ({error}); "
+                "free some, or choose another location"
+            ) from error
         raise
     if not created:
         storage.delete_tree(request.staging)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gristmill.engines.vllm.memory import available_memory
 from gristmill.errors import SpecError
 from gristmill.spec.engine import check_engine_args
 
@@ -150,5 +151,5 @@ def spreads(options: Mapping[str, Any]) -> bool:
 
 def _cpu_cache_bytes(workers: int) -> int:
     """Room for keys and values in this machine's memory: vLLM would take nearly all of it."""
-    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    available = available_memory()
     return max(256 * 1024**2, min(_CPU_CACHE_BYTES, available // _CPU_CACHE_SHARE) // max(workers, 1))

@@ -27,17 +27,19 @@ class ChatModel(RowModel):
         running: the engine.
         context: the columns, params and options.
         adapters: LoRA adapters by alias.
-        name: the model's name in responses.
+        names: the model's own names; the first stands in responses.
 
     Raises:
         SpecError: params that vLLM does not take, or a `model` that is no adapter.
     """
 
-    def __init__(self, running: Running, context: LoadContext, *, adapters: Mapping[str, Adapter], name: str) -> None:
+    def __init__(
+        self, running: Running, context: LoadContext, *, adapters: Mapping[str, Adapter], names: tuple[str, ...]
+    ) -> None:
         options = context.options
         self._running = running
         self._adapters = adapters
-        self._name = name
+        self._names = names
         columns = options.get("param_columns")
         self._column = chat_column(context.input_schema)
         self._params = RowParams(context.params, columns=columns, schema=context.input_schema)
@@ -73,7 +75,7 @@ class ChatModel(RowModel):
         return self._form.row(
             id=f"chatcmpl-{uuid.uuid4().hex}",
             created=int(time.time()),
-            model=self._name if adapter is None else adapter.alias,
+            model=self._names[0] if adapter is None else adapter.alias,
             choices=answer.choices,
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.output_tokens,
@@ -104,10 +106,10 @@ class ChatModel(RowModel):
 
     def _adapter(self, params: Mapping[str, Any]) -> Adapter | None:
         wanted = params.get("model")
-        if wanted is None or wanted == self._name:
+        if wanted is None or wanted in self._names:
             return None
         if wanted not in self._adapters:
-            known = ", ".join(map(repr, [self._name, *self._adapters]))
+            known = ", ".join(map(repr, [self._names[0], *self._adapters]))
             raise ValueError(f"model: {wanted!r} is neither the model nor an adapter of this job; there are: {known}")
         return self._adapters[wanted]
 

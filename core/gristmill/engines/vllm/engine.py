@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gristmill.chat.form import CHAT_OPTIONS, check_chat_options, response_form
@@ -60,13 +61,17 @@ class VllmEngine:
         ranks = [adapter_rank(folder, alias=alias) for alias, folder in adapters.items()]
         arguments = engine_arguments(target, options, gpus=0, on_cpu=library.is_cpu(), ranks=ranks)
         traits = library.traits(library.parse_arguments(arguments, field=FIELD), model=model)
-        return _info(_functions(options, traits=traits), options, by_row=traits.generates)
+        _check_aliases(adapters, {target, traits.name})
+        functions = _functions(options, traits=traits, names=(traits.name, target, *adapters))
+        return _info(functions, options, by_row=traits.generates)
 
     def assume(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
         """A model that chats, embeds and classifies: only vLLM can tell which of them it does."""
         _check_options(options)
-        adapter_places(options.get("adapters"), storage)
-        engine_arguments(_target(model), options, gpus=0, on_cpu=False)
+        target = _target(model)
+        adapters = adapter_places(options.get("adapters"), storage)
+        _check_aliases(adapters, {target})
+        engine_arguments(target, options, gpus=0, on_cpu=False)
         return _info({"chat": _chat(options), "embed": EMBED, "classify": CLASSIFY}, options, by_row=True)
 
     def load(self, context: LoadContext) -> BatchModel | RowModel:
@@ -83,7 +88,14 @@ class VllmEngine:
         adapters = _adapters(context)
         ranks = [adapter_rank(one.folder, alias=one.alias) for one in adapters.values()]
         setup = library.parse_arguments(
-            engine_arguments(target, context.options, gpus=context.gpus, on_cpu=library.is_cpu(), ranks=ranks),
+            engine_arguments(
+                target,
+                context.options,
+                gpus=context.gpus,
+                workers=context.workers,
+                on_cpu=library.is_cpu(),
+                ranks=ranks,
+            ),
             field=FIELD,
         )
         traits = library.traits(setup, model=context.model)
@@ -103,7 +115,7 @@ class VllmEngine:
         if isinstance(engine, library.PoolingEngine):
             return PoolingModel(engine, context, labels=traits.labels)
         running = InProcess(engine) if isinstance(engine, library.InProcessEngine) else OutOfProcess(engine)
-        return ChatModel(running, context, adapters=adapters, name=traits.name)
+        return ChatModel(running, context, adapters=adapters, names=(traits.name, target))
 
 
 def _target(model: str) -> str:
@@ -129,14 +141,26 @@ def _fits_one_process(options: Mapping[str, Any]) -> bool:
     return not spreads(options) and gpus_asked(options) in (None, 1)
 
 
-def _functions(options: Mapping[str, Any], *, traits: library.Traits) -> dict[str, Signature]:
+def _check_aliases(adapters: Mapping[str, str], names: set[str]) -> None:
+    taken = sorted(names & adapters.keys())
+    if taken:
+        raise SpecError(
+            f"inference_engine_options.adapters: {taken[0]!r} is the name of the model itself; give another alias"
+        )
+
+
+def _functions(
+    options: Mapping[str, Any], *, traits: library.Traits, names: tuple[str, ...] = ()
+) -> dict[str, Signature]:
     if not traits.generates:
         return {"classify": CLASSIFY} if traits.classifies else {"embed": EMBED}
-    return {"chat": _chat(options)}
+    return {"chat": _chat(options, names)}
 
 
-def _chat(options: Mapping[str, Any]) -> Signature:
-    params, inputs = split_params(options.get("param_columns"), CHAT_PARAMS)
+def _chat(options: Mapping[str, Any], names: tuple[str, ...] = ()) -> Signature:
+    """The function's signature; its `model` is one of some names, where they are known."""
+    known = tuple(replace(param, choices=names) if param.name == "model" else param for param in CHAT_PARAMS)
+    params, inputs = split_params(options.get("param_columns"), known)
     return chat_signature(outputs=response_form({}, options).schema, params=params, inputs=inputs)
 
 

@@ -1,8 +1,10 @@
-"""Telling from a model's files, without any library, whether it answers chats."""
+"""Telling from a model's files, before any of it is loaded, whether it answers chats."""
 
 import importlib.util
 import json
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 __all__ = ["answers_chats"]
 
@@ -10,34 +12,38 @@ _CHATS = ("ForCausalLM", "ForConditionalGeneration")
 
 
 def answers_chats(target: str) -> bool:
-    """Whether a model's files on this machine say that it answers chats: an architecture that generates, a template."""
-    folder = Path(target)
-    if not folder.is_dir():
-        cached = _cached_config(target)
-        if cached is None:
-            return False
-        folder = cached.parent
-    try:
-        architectures = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or []
-    except (OSError, ValueError):
+    """Whether a model answers chats: its architecture generates, and it has a chat template.
+
+    Args:
+        target: a folder, or the name of a model of the hub, whose small files are fetched if they are not here yet.
+    """
+    architectures = _read(target, "config.json").get("architectures") or []
+    if not any(str(name).endswith(_CHATS) for name in architectures):
         return False
-    return any(str(name).endswith(_CHATS) for name in architectures) and _has_template(folder)
+    has_file = any(_file(target, name) is not None for name in ("chat_template.jinja", "chat_template.json"))
+    return has_file or "chat_template" in _read(target, "tokenizer_config.json")
 
 
-def _has_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
-        return True
+def _read(target: str, name: str) -> dict[str, Any]:
+    path = _file(target, name)
     try:
-        return "chat_template" in json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        found = None if path is None else json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def _cached_config(name: str) -> Path | None:
-    """The configuration of a model of the hub, where it has been downloaded before."""
-    if importlib.util.find_spec("huggingface_hub") is None:
+@cache
+def _file(target: str, name: str) -> Path | None:
+    """A file of a model; None where there is none, or the hub cannot be asked."""
+    if Path(target).is_dir():
+        path = Path(target) / name
+        return path if path.is_file() else None
+    if target.startswith(("/", ".")) or importlib.util.find_spec("huggingface_hub") is None:
         return None
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import hf_hub_download
 
-    found = try_to_load_from_cache(name, "config.json")
-    return Path(found) if isinstance(found, str) else None
+    try:
+        return Path(hf_hub_download(target, name))
+    except Exception:  # noqa: BLE001 - whatever the hub raises: it cannot be told then, and loading will say why
+        return None

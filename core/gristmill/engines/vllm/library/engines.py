@@ -1,5 +1,6 @@
 """vLLM's engine in this process, and in a process of its own."""
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -134,6 +135,7 @@ def open_in_process(setup: Setup) -> InProcessEngine:
     setup.engine.distributed_executor_backend = "uni"
     setup.engine.disable_log_stats = True
     with taking_turn():
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # again: another job of this process may have changed it
         # the context decides how much runs at a time: for whole batches about twice as much as for a server
         return InProcessEngine(setup, LLMEngine.from_engine_args(setup.engine, UsageContext.LLM_CLASS))
 

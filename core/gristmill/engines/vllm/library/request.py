@@ -1,5 +1,6 @@
 """A request in vLLM's own form, and its answer in ours."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ __all__ = ["Adapter", "Answer", "Prepared"]
 _LEAST = -9999.0
 """A logprob that stands for minus infinity, as vLLM's server has it: JSON has none."""
 _KEPT = 64
+"""Lengths of answers for which vLLM's params are kept: prompts near the context's end have one each."""
+_ALL = -1
+_UNFINISHED = frozenset({"abort", "error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,6 @@ class Prepared:
         from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
         given = {name: value for name, value in params.items() if value is not None and name != "model"}
-        if "chat_template" in (given.get("chat_template_kwargs") or {}):
-            raise ValueError(
-                "chat_template_kwargs.chat_template: a template runs code, so it is the job's and not a row's; "
-                "give it as --chat-template in engine_args_override"
-            )
         try:
             request = self._request = ChatCompletionRequest(messages=[], **given)
         except ValidationError as error:
@@ -76,7 +75,7 @@ class Prepared:
         if self._truncates is not None:
             limits["truncate_prompt_tokens"] = self._truncates
         self._limits = limits
-        self._is_json = _asks_json(params)
+        self._needs_text = _needs_text(params)
         self._logprobs = bool(request.logprobs)
         self._top = request.top_logprobs or 0
         self._sampling: dict[int, Any] = {}
@@ -101,12 +100,14 @@ class Prepared:
         """A `RequestOutput` as an answer.
 
         Raises:
-            ValueError: it should be JSON and is empty: the grammar of some schemas lets nothing through.
+            ValueError: vLLM gave up on it, or it is empty where its form does not allow that: the grammar of some
+                rules lets nothing through.
         """
-        if self._is_json and any(
-            not one.text and one.finish_reason == "stop" and one.stop_reason is None for one in output.outputs
-        ):
-            raise ValueError("the answer must be JSON, and the schema lets the model say nothing; change the schema")
+        for one in output.outputs:
+            if one.finish_reason in _UNFINISHED:
+                raise ValueError(f"vLLM ended the answer: {one.finish_reason}")
+            if not one.text and one.finish_reason == "stop" and one.stop_reason is None and self._needs_text:
+                raise ValueError("the form that was asked for lets the model say nothing; change the schema or rule")
         choices = [
             Choice(one.index, one.text, one.finish_reason or "stop", self._logprobs_of(one)) for one in output.outputs
         ]
@@ -122,13 +123,26 @@ class Prepared:
         ]
 
 
-def _asks_json(params: Mapping[str, Any]) -> bool:
+def _needs_text(params: Mapping[str, Any]) -> bool:
+    """Whether an empty answer breaks the form that was asked for."""
     form, rule = params.get("response_format") or {}, params.get("structured_outputs") or {}
-    return form.get("type") in ("json_schema", "json_object") or bool(rule.get("json") or rule.get("json_object"))
+    if form.get("type") in ("json_schema", "json_object") or rule.get("json") or rule.get("json_object"):
+        return True
+    if rule.get("choice"):
+        return "" not in rule["choice"]
+    if rule.get("regex"):
+        try:
+            return re.fullmatch(rule["regex"], "") is None
+        except re.error:  # another dialect than Python's
+            return False
+    return False
 
 
 def _token_logprob(token: int, found: Mapping[int, Any], top: int) -> TokenLogprob:
-    best = [(one.decoded_token or "", max(one.logprob, _LEAST)) for one in list(found.values())[:top]]
+    # vLLM gives the likeliest tokens, and before them the one that was drawn, whatever its rank
+    ranked = sorted(found.values(), key=lambda one: one.rank)
+    likeliest = [one for one in ranked if top == _ALL or one.rank <= top]
+    best = [(one.decoded_token or "", max(one.logprob, _LEAST)) for one in likeliest]
     mine = found[token]
     return TokenLogprob(mine.decoded_token or "", max(mine.logprob, _LEAST), best)
 
