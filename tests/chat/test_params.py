@@ -4,7 +4,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from gristmill.chat.params import CHAT_PARAMS, RowParams, check_chat_params, split_params, unset_params
+from gristmill.chat.params import (
+    CHAT_PARAMS,
+    RowParams,
+    check_chat_params,
+    check_param_columns,
+    split_params,
+    unset_params,
+)
 from gristmill.errors import SchemaError, SpecError
 from gristmill.models.params import check_params
 from gristmill.models.signature import Signature
@@ -164,3 +171,55 @@ def test_a_cell_that_cannot_be_right_is_its_rows_error(name: str, cell: Any, sai
 def test_a_missing_param_column_is_refused() -> None:
     with pytest.raises(SchemaError, match="temperature"):
         RowParams({}, columns=["temperature"], schema=pa.schema({"t": pa.float64()}))
+
+
+@pytest.mark.parametrize("name", ["chat_template", "tokenize", "conversation", "return_dict"])
+def test_what_renders_a_template_is_not_its_arguments(name: str) -> None:
+    with pytest.raises(SpecError, match=rf"chat_template_kwargs\.{name}"):
+        check_chat_params({"chat_template_kwargs": {name: "x"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "needs"),
+    [
+        ("temperature", pa.string(), "numbers"),
+        ("temperature", pa.timestamp("s"), "numbers"),
+        ("n", pa.bool_(), "numbers"),
+        ("stop", pa.int64(), "text, or lists of text"),
+        ("logprobs", pa.int64(), "true or false"),
+        ("model", pa.int64(), "text"),
+        ("response_format", pa.float64(), "JSON text, structs or maps"),
+        ("stop_token_ids", pa.string(), "lists"),
+    ],
+)
+def test_a_column_that_can_hold_no_value_of_its_param_is_refused(name: str, kind: pa.DataType, needs: str) -> None:
+    _, features = split_params([name])
+    with pytest.raises(SchemaError, match=rf"'{name.upper()}' holds .*needs {needs}"):
+        check_param_columns(features, pa.schema({name.upper(): kind}))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("temperature", pa.decimal128(5, 2)),
+        ("temperature", pa.dictionary(pa.int8(), pa.int64())),
+        ("max_completion_tokens", pa.float64()),
+        ("stop", pa.list_(pa.string())),
+        ("response_format", pa.struct([("type", pa.string())])),
+        ("model", pa.null()),
+    ],
+)
+def test_a_column_that_can_hold_values_of_its_param_passes(name: str, kind: pa.DataType) -> None:
+    check_param_columns(split_params([name])[1], pa.schema({name: kind}))
+
+
+def test_a_param_that_is_a_column_is_not_given_for_the_job_too() -> None:
+    left, features = split_params(["temperature"])
+    with pytest.raises(SpecError, match=r"params\.Temperature: is a column of the input"):
+        check_params({"Temperature": 0.5}, Signature(inputs=features, params=left))
+
+
+def test_json_that_is_nested_without_end_is_an_error_of_its_row() -> None:
+    row_params = RowParams({}, columns=["response_format"], schema=pa.schema({"response_format": pa.string()}))
+    with pytest.raises(ValueError, match="response_format"):
+        row_params({"response_format": "[" * 200_000})

@@ -115,3 +115,19 @@ def test_other_outputs_have_no_text() -> None:
         text_of(pa.table({"text": ["x"], "embedding": [[0.5]]}))
     with pytest.raises(SchemaError, match="not a chat's"):
         text_of(pa.table({"choices": ["x"]}))
+
+
+def test_of_a_chat_over_a_chats_output_the_text_is_the_later_ones() -> None:
+    first, second = ResponseForm(), ResponseForm(prefix="b_")
+    earlier = first.row(id="1", created=0, model="m", choices=[Choice(0, "earlier", "stop")])
+    later = second.row(id="2", created=0, model="m", choices=[Choice(0, "later", "stop")])
+    schema = pa.schema([*first.schema, *second.schema])
+    text = text_of(pa.Table.from_pylist([{**earlier, **later}], schema))
+    assert text["response"].to_pylist() == ["later"]
+    assert text["choices"].to_pylist()[0][0]["message"]["content"] == "earlier"
+    assert "b_choices" not in text.column_names
+
+
+def test_a_response_column_is_not_named_like_the_column_of_errors() -> None:
+    with pytest.raises(SpecError, match="response_column"):
+        response_schema(response_column="_error")

@@ -158,3 +158,11 @@ def test_a_secret_is_refused_and_not_repeated(given: Any) -> None:
     with pytest.raises(SpecError, match="a secret must not stand in a request") as caught:
         check_params(given, Signature(params=names))
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_value_that_is_none_of_the_choices_is_refused_with_all_of_them() -> None:
+    signature = Signature(params=(Param("model", pa.string(), None, choices=("base", "legal")),))
+    assert check_params({"model": "legal"}, signature) == {"model": "legal"}
+    assert check_params({"model": None}, signature) == {"model": None}
+    with pytest.raises(SpecError, match="must be one of 'base', 'legal'"):
+        check_params({"model": "typo"}, signature)

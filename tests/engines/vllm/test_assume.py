@@ -95,3 +95,8 @@ def _loading_error(model: str, storage: Storage, function: str, options: dict[st
     except GristmillError as error:
         return error
     return None
+
+
+def test_an_adapter_is_not_named_like_its_model(storage: Storage) -> None:
+    with pytest.raises(SpecError, match=r"adapters: '/only/on/the/cluster' is the name of the model itself"):
+        assume(storage, adapters={"/only/on/the/cluster": "/anywhere"})
