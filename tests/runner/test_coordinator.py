@@ -201,14 +201,51 @@ def test_progress_counts_rows_before_their_parts_are_done() -> None:
     assert seen == [(7, {"output_tokens": 70})]
 
 
+@pytest.mark.parametrize(("shards", "rows"), [(1, 1_000), (40, 25), (3, 1)])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_engine_that_no_row_survives_ends_the_job_and_convicts_nobody(shards: int, rows: int, workers: int) -> None:
+    run = Run(shards=shards, rows=rows, behave=dies_on(*range(rows)))
+    reason = run(workers=workers)
+    if shards * rows < 5:
+        assert reason is None  # every row was tried
+        assert len(run.commits) == 3
+    else:
+        assert "engine is probably at fault" in str(reason)
+        assert run.commits == []
+        assert run.executor.restarts <= 45
+
+
+def test_rows_that_were_convicted_are_committed_once_another_succeeds() -> None:
+    run = Run(shards=1, rows=10, behave=dies_on(0, 9))
+    assert run() is None
+    assert run.progress.all_complete
+    assert [(commit.start, commit.errors) for commit in sorted(run.commits) if commit.errors] == [(0, 1), (9, 1)]
+
+
+@pytest.mark.parametrize(("rows", "first"), [(1_000, 0), (1_000, 500), (64, 20)])
+def test_many_killers_side_by_side_are_not_taken_for_a_bad_engine(rows: int, first: int) -> None:
+    poison = list(range(first, first + 12))
+    run = Run(shards=1, rows=rows, behave=dies_on(*poison))
+    assert run() is None
+    assert run.progress.all_complete
+    assert sorted(place for _, place, _ in run.tally.samples) == poison
+
+
 def test_deaths_by_sigkill_while_loading_come_with_advice_about_memory() -> None:
     run = Run(shards=2, rows=5)
     reason = "its process was killed by SIGKILL"
-    run.executor.start = lambda spec, *, workers: run.executor.events.append((0, Died(reason)))  # type: ignore[method-assign]
-    run.executor.restart = lambda worker: run.executor.events.append((worker, Died(reason)))  # type: ignore[method-assign]
+    starts: list[int] = []
+
+    def start(worker: int) -> None:
+        starts.append(worker)
+        run.executor.events.append((worker, Died(reason)))
+
+    run.executor.start = lambda spec, *, workers: start(0)  # type: ignore[method-assign]
+    run.executor.restart = start  # type: ignore[method-assign]
     message = run() or ""
     assert reason in message
     assert "memory_requests" in message
+    assert starts == [0, 0]
 
 
 def test_a_worker_that_is_killed_from_outside_blames_no_row() -> None:

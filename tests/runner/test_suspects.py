@@ -41,3 +41,9 @@ def test_a_row_is_convicted_only_when_it_died_alone_twice() -> None:
     (second,) = after_death(first, announced=(5, 6), reason="SIGSEGV")
     assert second.verdict is not None
     assert "SIGSEGV" in second.verdict.message
+
+
+def test_after_a_row_that_kills_the_far_half_of_the_rest_comes_first() -> None:
+    _, suspect, far, near = after_death(Task(1, SHARD, careful=True), announced=(39, 40), reason="SIGKILL")
+    assert (suspect.start, suspect.stop) == (39, 40)
+    assert [(piece.start, piece.stop, piece.careful) for piece in (far, near)] == [(70, None, False), (40, 70, False)]

@@ -31,6 +31,7 @@ from gristmill.replica.messages import (
     Wants,
 )
 from gristmill.replica.meter import Account
+from gristmill.runner.deaths import DeathToll
 from gristmill.runner.queue import TaskQueue
 from gristmill.runner.suspects import after_death
 from gristmill.runner.tally import Tally
@@ -42,8 +43,6 @@ _DEPTH = 2
 _MOST = 64
 _ENOUGH_ROWS = 4_096
 _TRIES = 3
-_STILLBORN = 3
-_FUTILE_DEATHS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +121,8 @@ class Coordinator:
         self._outputs = outputs
         self._workers: dict[int, _Worker] = {}
         self._commits: list[Commit] = []
-        self._stillborn = 0
-        self._futile = 0
+        self._convictions: list[Commit] = []  # of rows that killed, until a row succeeds: the engine may be at fault
+        self._toll = DeathToll()
 
     def run(self, *, workers: int) -> str | None:
         """Run until everything is done or must stop, on an executor that has been started.
@@ -150,6 +149,7 @@ class Coordinator:
             if problem is not None:
                 return problem
             if self._queue.is_empty and not any(worker.tasks for worker in self._workers.values()):
+                self._hooks.commit(self._convictions)
                 return self._tally.final_reason()
             self._assign()
 
@@ -184,7 +184,7 @@ class Coordinator:
                 self._live.workers += 1
                 if self._live.began is None:
                     self._live.began = time.monotonic()
-                self._stillborn = 0
+                self._toll.ready()
                 if self._outputs is not None:
                     self._executor.send(number, UseSchema(self._outputs))
             case Proposed():
@@ -217,10 +217,15 @@ class Coordinator:
         self._tally.add(rows=event.rows, errors=event.errors, shard=task.shard.index, samples=samples)
         for name, value in event.metrics.items():
             self._live.metrics[name] = self._live.metrics.get(name, 0) + value
+        if event.rows > event.errors:
+            self._toll.succeeded()
+            self._commits += self._convictions
+            self._convictions = []
         kept = event.file is not None or event.rows == 0
         ends = event.last and task.stop is None
         if kept and not (event.rows == 0 and not ends):
-            self._commits.append(
+            commits = self._commits if task.verdict is None else self._convictions
+            commits.append(
                 Commit(
                     shard=task.shard.index,
                     start=event.start,
@@ -233,7 +238,6 @@ class Coordinator:
                     last=ends or event.start + event.rows == task.shard.rows,
                 )
             )
-            self._futile = 0
         if event.last:
             self._forget(worker, event.task)
             if ends or task.stop == task.shard.rows:
@@ -261,18 +265,16 @@ class Coordinator:
         self._hooks.log(number, f"worker {number} died: {reason}\n")
         self._live.workers -= worker.ready
         self._live.accounts.pop(number, None)
-        if not worker.ready:
-            self._stillborn += 1
-            if self._stillborn >= _STILLBORN:
-                return f"workers die while they load the model, {self._stillborn} in a row: {reason}{_advice(reason)}"
-        self._futile += 1
-        if self._futile >= _FUTILE_DEATHS:
-            return f"workers died {self._futile} times with nothing committed in between: {reason}"
         suspects = worker.begun & set(worker.tasks) or set(list(worker.tasks)[:1] if worker.ready else [])
+        convicted = False
         for task_id, task in list(worker.tasks.items()):
             announced = worker.announced
             for again in after_death(task, announced=announced, reason=reason) if task_id in suspects else [task]:
+                convicted = convicted or (again.verdict is not None and task.verdict is None)
                 self._queue.give_back(again)
+        problem = self._toll.died(number, reason, was_ready=worker.ready, convicted=convicted)
+        if problem is not None:
+            return problem
         self._workers[number] = _Worker()
         self._executor.restart(number)
         return None
@@ -317,13 +319,3 @@ def _less(wants: Wants | None, task: Task) -> Wants | None:
     if wants is None or task.rows is None or task.rows >= wants.rows:
         return None
     return Wants(wants.rows - task.rows, is_urgent=False)
-
-
-def _advice(reason: str) -> str:
-    """What to do about a death that is probably the kernel's, or Ray's, when memory runs out."""
-    if "SIGKILL" not in reason and "memory" not in reason.lower():
-        return ""
-    return (
-        "; the machine may have run out of memory: ask for more by memory_requests, run fewer workers, or take a"
-        " smaller model or a smaller cache"
-    )

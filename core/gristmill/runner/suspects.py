@@ -19,6 +19,8 @@ _ALONE = 2
 def after_death(task: Task, *, announced: tuple[int, int] | None, reason: str) -> list[Task]:
     """The tasks that replace one whose worker has died, in the order of their rows; their ids are the old one's.
 
+    A row that kills alone is followed by the far half of what comes after it, and then by the near one.
+
     Args:
         task: what the worker was doing.
         announced: the rows [start, stop) that it said it would run, if the task was careful.
@@ -38,6 +40,15 @@ def after_death(task: Task, *, announced: tuple[int, int] | None, reason: str) -
         suspect = replace(suspect, verdict=RowError("WorkerDied", message, "infer"), careful=False)
     pieces.append(suspect)
     end = task.shard.rows if task.stop is None else task.stop
+    after = replace(task, start=last, careful=False, deaths=0)
     if end is None or last < end:
-        pieces.append(replace(task, start=last, careful=False, deaths=0))
+        pieces += [after] if end is None or last - first > 1 else _far_half_first(after, end)
     return pieces
+
+
+def _far_half_first(task: Task, end: int) -> list[Task]:
+    """The rows after one that kills: bad ones often stand together, and the far ones tell them from a bad engine."""
+    middle = (task.start + end) // 2
+    if middle == task.start:
+        return [task]
+    return [replace(task, start=middle), replace(task, stop=middle)]
