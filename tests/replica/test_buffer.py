@@ -1,7 +1,9 @@
 """The order in which waiting rows are sent."""
 
 import random
+import weakref
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -60,6 +62,32 @@ def test_a_row_that_too_many_have_overtaken_is_next() -> None:
             break
     assert taken <= 35
     assert buffer.take().key.startswith("d")
+
+
+def test_rows_that_have_left_are_let_go_though_an_older_one_waits() -> None:
+    class Watched(dict[str, Any]):
+        """Cells whose end can be seen."""
+
+        __hash__ = object.__hash__  # type: ignore[assignment]
+
+    alive: weakref.WeakSet[Watched] = weakref.WeakSet()
+
+    def add(number: int, key: str) -> None:
+        cells = Watched()
+        alive.add(cells)
+        buffer.add(WaitingRow(None, number, cells, key=key))
+
+    buffer = RowBuffer(capacity=1_000)
+    buffer.is_grouping = True
+    for number in range(10):
+        add(number, f"b{number:03d}")
+    buffer.take()
+    add(10, "a")  # behind the sweep
+    for number in range(11, 500):
+        add(number, f"b{number:03d}")
+        buffer.take()
+    assert len(buffer) == 10
+    assert len(alive) <= 11  # those that wait, and the one sent last
 
 
 def test_grouping_can_begin_and_end_at_any_time() -> None:

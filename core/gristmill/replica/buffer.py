@@ -1,7 +1,7 @@
 """The rows that wait to be sent to a row model, and the order in which they are sent."""
 
 from bisect import bisect_left
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,10 +21,9 @@ class WaitingRow:
         key: what rows are grouped by.
         number: counted from the first row, in the order of arrival.
         size: about how many bytes it holds.
-        is_sent: whether it has left the buffer.
     """
 
-    __slots__ = ("cells", "index", "is_sent", "key", "number", "owner", "size")
+    __slots__ = ("cells", "index", "key", "number", "owner", "size")
 
     def __init__(self, owner: Any, index: int, cells: Mapping[str, Any], *, key: str = "", size: int = 0) -> None:
         self.owner = owner
@@ -33,7 +32,6 @@ class WaitingRow:
         self.key = key
         self.number = 0
         self.size = size
-        self.is_sent = False
 
     def __lt__(self, other: "WaitingRow") -> bool:
         if self.key == other.key:
@@ -63,16 +61,15 @@ class RowBuffer:
 
     def __init__(self, *, capacity: int) -> None:
         self.capacity = capacity
-        self._arrived: deque[WaitingRow] = deque()  # sent ones are dropped when they come to the left end
+        self._arrived: OrderedDict[int, WaitingRow] = OrderedDict()  # by number; what has left is not kept alive
         self._sorted: list[WaitingRow] = []
         self._at = 0  # where the sweep is in the sorted rows
         self._last: WaitingRow | None = None  # what it sent last
-        self._count = 0
         self.numbered = 0
         self._is_grouping = False
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._arrived)
 
     @property
     def is_grouping(self) -> bool:
@@ -84,7 +81,7 @@ class RowBuffer:
         if value == self._is_grouping:
             return
         self._is_grouping = value
-        self._sorted = sorted(row for row in self._arrived if not row.is_sent) if value else []
+        self._sorted = sorted(self._arrived.values()) if value else []
         self.restart()
 
     def restart(self) -> None:
@@ -96,8 +93,7 @@ class RowBuffer:
         """Take a row in."""
         row.number = self.numbered
         self.numbered += 1
-        self._count += 1
-        self._arrived.append(row)
+        self._arrived[row.number] = row
         if self._is_grouping:
             place = bisect_left(self._sorted, row)
             self._sorted.insert(place, row)
@@ -111,17 +107,18 @@ class RowBuffer:
             IndexError: there is none.
         """
         arrived = self._arrived
-        while arrived and arrived[0].is_sent:
-            arrived.popleft()
         if not self._is_grouping:
-            row = arrived.popleft()
-        else:
-            oldest = arrived[0]
-            if self.numbered - oldest.number > _OLD * self.capacity:
-                self._at = bisect_left(self._sorted, oldest)
-            elif self._at >= len(self._sorted):
-                self._at = 0
-            row = self._last = self._sorted.pop(self._at)
-        row.is_sent = True
-        self._count -= 1
+            try:
+                return arrived.popitem(last=False)[1]
+            except KeyError:
+                raise IndexError("no row waits") from None
+        oldest = next(iter(arrived.values()), None)
+        if oldest is None:
+            raise IndexError("no row waits")
+        if self.numbered - oldest.number > _OLD * self.capacity:
+            self._at = bisect_left(self._sorted, oldest)
+        elif self._at >= len(self._sorted):
+            self._at = 0
+        row = self._last = self._sorted.pop(self._at)
+        del arrived[row.number]
         return row
