@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -97,6 +98,31 @@ def test_a_worker_that_has_died_is_started_again_and_dies_again(start: Start) ->
         running.until(lambda deaths=deaths: len(running.of(Died)) == deaths)
         running.executor.restart(0)
     assert {event.reason for event in running.of(Died)} == {"its process ended with exit code 3"}
+
+
+def fork_server() -> psutil.Process:
+    """The fork server of this process."""
+    ours = psutil.Process().children()
+    return next(child for child in ours if any("multiprocessing.forkserver" in word for word in child.cmdline()))
+
+
+def test_a_worker_is_replaced_though_the_fork_server_is_killed_meanwhile(start: Start) -> None:
+    running = start("os._exit(3)")
+    running.until(lambda: len(running.of(Died)) == 1)
+    running.executor.restart(0)  # the first that comes from the fork server
+    running.until(lambda: len(running.of(Died)) == 2)
+    server = fork_server()
+    server.suspend()  # it takes the next request and does not answer
+    restarting = threading.Thread(target=running.executor.restart, args=(0,))
+    restarting.start()
+    restarting.join(1)
+    assert restarting.is_alive()
+    server.kill()
+    restarting.join(LIMIT)
+    assert not restarting.is_alive()
+    running.until(lambda: len(running.of(Died)) == 3)
+    assert {event.reason for event in running.of(Died)} == {"its process ended with exit code 3"}
+    assert fork_server().pid != server.pid
 
 
 def test_closing_ends_what_the_model_has_started(start: Start) -> None:

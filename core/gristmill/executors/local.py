@@ -2,7 +2,8 @@
 
 A child and not the runner itself runs the model, because a row that kills its process must not take the runner along.
 The first workers are forked from the runner itself, which has done their imports, while it has no other threads yet;
-those that replace dead ones come from a fork server, because a process with threads cannot be forked safely.
+those that replace dead ones come from a fork server, because a process with threads cannot be forked safely. One that
+is killed is started anew.
 
 Each worker leads a session of its own, so that the processes its model starts can be ended with it.
 """
@@ -23,6 +24,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from gristmill.errors import PlacementError
 from gristmill.replica.capture import capture_output
 from gristmill.replica.messages import Command, Died, Event, Log, WorkerSpec
 from gristmill.replica.worker import run_worker
@@ -30,6 +32,8 @@ from gristmill.replica.worker import run_worker
 __all__ = ["LocalExecutor"]
 
 _PR_SET_PDEATHSIG = 1
+_TRIES = 5
+_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,20 @@ class LocalExecutor:
             self._start(worker, context)
 
     def restart(self, worker: int) -> None:
-        """Start one process again."""
-        self._start(worker, self._server)
+        """Start one process again.
+
+        Raises:
+            PlacementError: the fork server cannot be kept alive.
+        """
+        for _ in range(_TRIES):
+            try:
+                return self._start(worker, self._server)
+            except (EOFError, ConnectionError):  # it was killed while it started this one
+                time.sleep(_PAUSE_SECONDS)  # once it is seen to have ended, the next try starts another
+        raise PlacementError(
+            f"a worker could not be started: the process that forks workers was killed {_TRIES} times in a row; if the"
+            " machine has run out of memory, ask for more by memory_requests, or run fewer workers"
+        )
 
     def _start(self, worker: int, context: BaseContext) -> None:
         is_ours = context is not self._server
@@ -96,8 +112,13 @@ class LocalExecutor:
         process: BaseProcess = context.Process(  # type: ignore[attr-defined]
             target=_main, args=(self._spec, theirs, foreign), name=f"worker-{worker}", daemon=True
         )
-        process.start()
-        theirs.close()
+        try:
+            process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()  # a process that was started all the same ends when it finds ours closed
         # the sentinel of a forked process is a pipe, which its own children keep open; the fork server writes into its
         death = os.pidfd_open(process.pid or 0) if is_ours else process.sentinel
         self._workers[worker] = _Child(process, ours, death, is_ours)
