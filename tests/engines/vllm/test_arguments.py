@@ -257,4 +257,5 @@ def test_the_cache_on_cpus_is_a_share_of_the_memory_unless_the_user_gives_its_si
     assert alone is not None
     assert 256 * 1024**2 <= alone <= 4 * 1024**3
     assert size(["--num-gpu-blocks-override=100"]) is None
+    assert size(["--gpu-memory-utilization=0.9"]) is not None  # that is said of a GPU's memory, which nobody else needs
     assert (size([], workers=64) or 0) <= alone

@@ -25,7 +25,8 @@ _VALID_JSON = {"backend": "guidance", "disable_any_whitespace": True}
 """Of vLLM's backends the one whose answers are valid each time."""
 _CPU_CACHE_BYTES = 4 * 1024**3
 _CPU_CACHE_SHARE = 8
-_CACHE_SIZES = frozenset({"kv-cache-memory-bytes", "gpu-memory-utilization", "num-gpu-blocks-override"})
+_CACHE_SIZES = frozenset({"kv-cache-memory-bytes", "num-gpu-blocks-override"})
+"""Not --gpu-memory-utilization: on CPUs vLLM would take that share of all memory, and write to all of it."""
 _PARALLEL = frozenset({"tensor-parallel-size", "pipeline-parallel-size"})
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _MOST_LOADED = 8
