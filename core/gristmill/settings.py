@@ -31,6 +31,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
+    ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
@@ -119,7 +120,10 @@ class EndpointSettings(Spec):
         tokens_per_minute: bound on the rate of tokens, of prompts and answers together, likewise.
         window: requests in flight, of one worker.
         max_tokens_name: how the service calls `max_completion_tokens`; older ones know `max_tokens` only.
+        max_response_bytes: a larger answer is a row error.
     """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     base_url: str | None = None
     api_key: SecretStr | None = None
@@ -131,6 +135,7 @@ class EndpointSettings(Spec):
     tokens_per_minute: PositiveInt | None = None
     window: PositiveInt = 256
     max_tokens_name: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    max_response_bytes: PositiveInt = 64 * 1024**2
 
     @field_validator("base_url")
     @classmethod
@@ -146,6 +151,16 @@ class EndpointSettings(Spec):
         if "@" in parts.netloc or parts.query:
             raise ValueError("must hold neither a user nor a query; a key belongs to api_key")
         return value.rstrip("/")
+
+    @field_validator("api_key")
+    @classmethod
+    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not all("!" <= character <= "~" for character in value.get_secret_value().strip()):
+            raise ValueError(
+                "holds a line break, a space or another character that no key has; copy the key again, without quotes, "
+                "and look whether the file that it comes from has a single line"
+            )
+        return value
 
     @field_serializer("api_key", when_used="json")
     def _hidden(self, value: SecretStr | None, info: SerializationInfo) -> str | None:
@@ -180,7 +195,9 @@ class Settings(BaseSettings):
         endpoints: services that speak the OpenAI API, by name.
     """
 
-    model_config = SettingsConfigDict(env_prefix="GRISTMILL_", env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="GRISTMILL_", env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     home: str = Field(default_factory=_default_home)
     stages: dict[str, str] = {}

@@ -20,6 +20,9 @@ MESSAGES = "messages"
 PROMPT = "prompt"
 """The column of plain text, in any case, where there are no messages."""
 
+_BEGINNING = 4_096
+"""Characters: conversations that begin alike for so long share enough of an engine's cache."""
+
 _WAY_OUT = "write each conversation as JSON text with json.dumps(messages)"
 
 
@@ -94,6 +97,16 @@ class ChatColumn:
             problem = "is null" if cell is None else f"must be text, not {type(cell).__name__}"
             raise MessagesError(f"{PROMPT}: {problem}")
         return [{"role": "user", "content": cell}]
+
+    def beginning(self, row: Mapping[str, Any]) -> str | None:
+        """The first characters of a row's conversation, by which rows are compared; None where it is no text.
+
+        Example:
+            >>> ChatColumn("PROMPT", is_messages=False).beginning({"PROMPT": "Hi"})
+            'Hi'
+        """
+        cell = row[self.name]
+        return cell[:_BEGINNING] if isinstance(cell, str) else None
 
 
 def chat_column(schema: pa.Schema, *, what: str = "a chat") -> ChatColumn:

@@ -58,7 +58,7 @@ class EchoChat(RowModel):
         self.window = int(options.get("window") or 64)
         self.output_schema = self._form.schema
         if options.get("prefix_grouping") is not False:
-            self.prefix_key = self._system
+            self.prefix_key = self._column.beginning
 
     async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """The response to one row."""
@@ -93,14 +93,6 @@ class EchoChat(RowModel):
         now, before = dict(self._counts), self._taken
         self._taken = now
         return {name: now[name] - before[name] for name in now}
-
-    def _system(self, row: Mapping[str, Any]) -> str | None:
-        """The system message, by which rows are sent together."""
-        try:
-            first = self._column.messages(row)[0]
-        except ValueError:
-            return None
-        return _text(first) if first["role"] == "system" else None
 
 
 def _said(messages: Messages) -> str:

@@ -114,7 +114,7 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, d
         schema: the agreed columns.
 
     Returns:
-        n rows with `schema`, and errors by position.
+        n rows with `schema`, null in all columns for those that do not fit, and errors by position.
     """
     if batch.schema.equals(schema):
         return batch, {}
@@ -134,7 +134,11 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, d
             fitted, failed = _fit_rows(column, field)
             columns.append(fitted)
             errors |= {index: error for index, error in failed.items() if index not in errors}
-    return pa.RecordBatch.from_arrays(columns, schema=schema), errors
+    fitting = pa.RecordBatch.from_arrays(columns, schema=schema)
+    if errors:  # an error's row has no other results
+        kept = [None if index in errors else index for index in range(batch.num_rows)]
+        fitting = fitting.take(pa.array(kept, pa.int64()))
+    return fitting, errors
 
 
 def _nulls(rows: int, schema: pa.Schema) -> pa.RecordBatch:

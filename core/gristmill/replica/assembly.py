@@ -57,7 +57,7 @@ class Assembly:
 
 
 def _batch(results: list[Mapping[str, Any] | None], schema: pa.Schema) -> tuple[pa.RecordBatch, dict[int, RowError]]:
-    """Arrow columns of Python values; the values that do not fit become errors."""
+    """Arrow columns of Python values; a row with one that does not fit becomes an error, and null in all columns."""
     arrays: list[pa.Array] = []
     errors: dict[int, RowError] = {}
     for column in schema:
@@ -74,4 +74,8 @@ def _batch(results: list[Mapping[str, Any] | None], schema: pa.Schema) -> tuple[
             arrays.append(
                 pa.array([None if index in errors else value for index, value in enumerate(values)], column.type)
             )
-    return pa.RecordBatch.from_arrays(arrays, schema=schema), errors
+    batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    if errors:
+        kept = [None if index in errors else index for index in range(len(results))]
+        batch = batch.take(pa.array(kept, pa.int64()))
+    return batch, errors

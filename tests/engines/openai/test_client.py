@@ -22,7 +22,7 @@ def test_it_says_what_runs_and_what_waits(service: Service) -> None:
     async def run() -> None:
         client = client_of(service, window=2)
         service.latency = 0.2
-        posts = [asyncio.create_task(client.post("/chat/completions", BODY)) for _ in range(5)]
+        posts = [asyncio.create_task(client.post("/chat/completions", BODY, read=dict)) for _ in range(5)]
         while not service.calls:  # noqa: ASYNC110 - another thread sets it
             await asyncio.sleep(0.01)
         assert client.gauges() == {"running": 2, "waiting": 3}
@@ -36,7 +36,7 @@ def test_a_row_that_waits_for_its_next_try_is_waiting(service: Service) -> None:
     async def run() -> None:
         client = client_of(service)
         service.script = lambda call: refusal(500, "no")
-        post = asyncio.create_task(client.post("/chat/completions", BODY))
+        post = asyncio.create_task(client.post("/chat/completions", BODY, read=dict))
         while client.gauges() != {"running": 0, "waiting": 1} or not service.calls:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.01)
         post.cancel()
@@ -53,7 +53,7 @@ def test_what_it_opens_is_closed_with_the_loop(service: Service) -> None:
     async def run() -> int:
         client = client_of(service, window=20)
         service.latency = 0.05
-        await asyncio.gather(*(client.post("/chat/completions", BODY) for _ in range(20)))
+        await asyncio.gather(*(client.post("/chat/completions", BODY, read=dict) for _ in range(20)))
         return sockets()
 
     before = sockets()

@@ -3,16 +3,19 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gristmill.engines.openai.backoff import backoff_delay, is_passing, retry_after
+from gristmill.engines.openai.body import read_body, read_error
 from gristmill.engines.openai.endpoint import Endpoint
 from gristmill.engines.openai.errors import EndpointError, EndpointTimeoutError, ReplyError, RequestError
 from gristmill.engines.openai.gate import Gate
 from gristmill.engines.openai.headers import request_arguments
-from gristmill.engines.openai.reply import error_of, read_reply
+from gristmill.engines.openai.refusal import concerns_content, is_too_large
+from gristmill.engines.openai.reply import LARGE, error_of, read_reply
+from gristmill.engines.openai.tries import Tries
 from gristmill.engines.protocol import EngineRefusedError
 from gristmill.errors import MissingExtraError
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 __all__ = ["Client", "need_aiohttp"]
+
+T = TypeVar("T")
 
 _OK = 200
 _REFUSING = frozenset({401, 402})
@@ -29,7 +34,6 @@ _DOUBTFUL = frozenset({403, 404, 405})
 """Statuses that may concern every request, and do where nothing else is heard."""
 
 _DOUBTS = 20
-_TIMEOUTS = 2
 _CHECK_SECONDS = 10.0
 _NOTE_SECONDS = 30.0
 _NOTE_LENGTH = 500
@@ -61,6 +65,7 @@ class Client:
         self._doubts = 0
         self._rows = self._sending = 0
         self._noted = float("-inf")
+        self._reading = asyncio.Lock()
         self._opened: AsyncGenerator[aiohttp.ClientSession, None] | None = None
         self._session: aiohttp.ClientSession | None = None
         self._how: dict[str, Any] = {}
@@ -78,21 +83,30 @@ class Client:
         Raises:
             EngineRefusedError: it is not.
         """
-        session = self._session or await self._open()
+        problem = await self._probe(self._session or await self._open())
+        if problem is not None and problem.status in _REFUSING:
+            raise EngineRefusedError(self._told(self._about(problem)))
+
+    async def _probe(self, session: "aiohttp.ClientSession") -> RequestError | None:
+        """What the service says to the key where it is asked for nothing but its models; None where that is no word."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                status, _, content = await self._get(session, f"{self._endpoint.base_url}/models")
+                url = f"{self._endpoint.base_url}/models"
+                async with session.get(url, allow_redirects=False, **self._how) as response:
+                    if response.status == _OK:
+                        response.close()  # the list may be long
+                        return None
+                    return error_of(response.status, await read_error(response))
         except self._problems:
-            return
-        if status in _REFUSING:
-            raise EngineRefusedError(self._told(self._about(error_of(status, content))))
+            return None
 
-    async def post(self, path: str, body: bytes, *, tokens: float = 0.0) -> dict[str, Any]:
-        """The object that a service answers to a request.
+    async def post(self, path: str, body: bytes, *, read: Callable[[dict[str, Any]], T], tokens: float = 0.0) -> T:
+        """What `read` makes of the object that a service answers to a request.
 
         Args:
             path: such as `/chat/completions`.
             body: JSON.
+            read: called with the object, in another thread if it is large; raises `ReplyError`.
             tokens: an estimate, where the gate counts tokens; tell the gate what they were by `answered`.
 
         Raises:
@@ -104,49 +118,58 @@ class Client:
         session = self._session or await self._open()
         self._rows += 1
         try:
-            return await self._tries(session, self._endpoint.base_url + path, body, tokens)
+            content = await self._content(session, self._endpoint.base_url + path, body, tokens)
         finally:
             self._rows -= 1
+        if len(content) <= LARGE:
+            return self._read(content, read)
+        async with self._reading:  # one by one: each takes many times its size
+            return await asyncio.to_thread(self._read, content, read)
 
-    async def _tries(self, session: "aiohttp.ClientSession", url: str, body: bytes, tokens: float) -> dict[str, Any]:
-        settings, gate = self._endpoint.settings, self.gate
-        tries = timeouts = 0
+    async def _content(self, session: "aiohttp.ClientSession", url: str, body: bytes, tokens: float) -> bytes:
+        """The body of the answer, as soon as there is one."""
+        endpoint, gate = self._endpoint, self.gate
+        settings = endpoint.settings
+        tries = Tries(settings.attempts, answers=gate.answers)
         while True:
-            answers = gate.answers
-            wait: float | None = None
+            asked: float | None = None
             problem: Exception
             await gate.enter(tokens)
             try:
                 self._sending += 1
                 try:
                     async with session.post(url, data=body, allow_redirects=False, **self._how) as response:
-                        content = await response.read()
                         status, headers = response.status, response.headers
+                        if status == _OK:
+                            field = f"settings.endpoints.{endpoint.name}.max_response_bytes"
+                            return await read_body(response, most=settings.max_response_bytes, field=field)
+                        problem = error_of(status, await read_error(response))
                 finally:
                     self._sending -= 1
-                if status == _OK:
-                    return self._read(content)
-                problem = error_of(status, content)
                 gate.failed(estimate=tokens)
-                if not is_passing(status, headers, problem.code):
-                    raise self._refusal(problem, headers)
-                wait = retry_after(headers, now=time.time())
-                if status == 429 or wait is not None:
-                    gate.refused(backoff_delay(tries + 1, base=settings.backoff) if wait is None else wait)
-                # Where others get through, to be told to wait is no failed try.
-                tries += 0 if status == 429 and gate.answers > answers else 1
+                if is_too_large(problem) or not is_passing(status, headers, problem.code):
+                    raise await self._refusal(session, problem, headers)
+                asked = retry_after(headers, now=time.time())
+                if status == 429 or asked is not None:
+                    now, counts = time.monotonic(), {"answers": gate.answers, "refusals": gate.refusals}
+                    concerns_all = tries.refused(**counts, now=now, is_throttled=status == 429)
+                    delay = max(asked or 0.0, backoff_delay(tries.failures, base=settings.backoff))
+                    gate.refused(delay, concerns_all=concerns_all)
+                else:
+                    tries.failed()
+                    delay = backoff_delay(tries.failures, base=settings.backoff)
             except self._problems as error:
                 problem = EndpointError(f"{type(error).__name__}: {error}")
                 gate.failed(estimate=tokens)
-                tries += 1
-                if isinstance(error, TimeoutError) and not isinstance(error, self._unconnected):
+                is_late = isinstance(error, TimeoutError) and not isinstance(error, self._unconnected)
+                if is_late:
                     problem = EndpointTimeoutError(f"no answer within timeout={settings.timeout:g} seconds")
-                    timeouts += 1
+                tries.failed(timed_out=is_late)
+                delay = backoff_delay(tries.failures, base=settings.backoff)
             finally:
                 gate.leave()
-            if tries >= settings.attempts or timeouts >= _TIMEOUTS:
-                raise self._given_up(problem, tries)
-            delay = backoff_delay(max(tries, 1), base=settings.backoff) if wait is None else wait
+            if tries.is_over:
+                raise self._given_up(problem, tries.made)
             self._note(problem, delay)
             await asyncio.sleep(delay)
 
@@ -157,27 +180,44 @@ class Client:
             self._noted = now
             _LOG.warning("%s; trying again in %.1f s", self._told(self._about(problem))[:_NOTE_LENGTH], delay)
 
-    def _read(self, content: bytes) -> dict[str, Any]:
+    def _read(self, content: bytes, read: Callable[[dict[str, Any]], T]) -> T:
         try:
-            return read_reply(content)
+            return read(read_reply(content))
         except RequestError as error:
-            raise RequestError(self._told(str(error)), status=error.status, code=error.code) from None
+            raise self._as_told(error) from None
         except ReplyError as error:
             raise ReplyError(self._told(str(error))) from None
 
-    def _refusal(self, problem: RequestError, headers: Mapping[str, str]) -> Exception:
+    async def _refusal(
+        self, session: "aiohttp.ClientSession", problem: RequestError, headers: Mapping[str, str]
+    ) -> Exception:
         """The error for a request that will not succeed: the row's own, or the end of the job."""
         if problem.status in _REFUSING or problem.code == "insufficient_quota":
             return EngineRefusedError(self._told(self._about(problem)))
-        if problem.status in _DOUBTFUL and self._one_model and not self.gate.answers:
-            self._doubts += 1
-            if self._doubts >= _DOUBTS:
-                return EngineRefusedError(
-                    self._told(f"{self._about(problem)} (and so did {self._doubts - 1} requests before)")
-                )
+        if problem.status in _DOUBTFUL and await self._refuses_all(session, problem):
+            return EngineRefusedError(
+                self._told(f"{self._about(problem)} (and so did {_DOUBTS - 1} requests or more before)")
+            )
         moved = headers.get("location")
         more = f" (moved to {moved}: write that in base_url)" if 300 <= problem.status < 400 and moved else ""
-        return RequestError(self._told(f"{problem}{more}"), status=problem.status, code=problem.code)
+        return self._as_told(problem, more)
+
+    async def _refuses_all(self, session: "aiohttp.ClientSession", problem: RequestError) -> bool:
+        """Whether a doubtful refusal concerns all requests: many came, no answer has, and it is not for the content."""
+        if not self._one_model or self.gate.answers or concerns_content(problem):
+            return False
+        self._doubts += 1
+        if self._doubts < _DOUBTS:
+            return False
+        if problem.status != 403 or problem.code == "model_not_found":
+            return True
+        self._doubts = 0  # at once: the others need not ask as well
+        told = await self._probe(session)  # some services say 403 of content, without a code
+        return told is not None and told.status in _REFUSING | {403} and not self.gate.answers
+
+    def _as_told(self, problem: RequestError, more: str = "") -> RequestError:
+        text = self._told(f"{problem}{more}")
+        return RequestError(text, status=problem.status, code=problem.code, kind=problem.kind)
 
     def _given_up(self, problem: Exception, tries: int) -> EndpointError:
         kind = type(problem) if isinstance(problem, EndpointError) else EndpointError
@@ -191,10 +231,6 @@ class Client:
 
     def _told(self, text: str) -> str:
         return self._endpoint.without_key(text)
-
-    async def _get(self, session: "aiohttp.ClientSession", url: str) -> tuple[int, Mapping[str, str], bytes]:
-        async with session.get(url, allow_redirects=False, **self._how) as response:
-            return response.status, response.headers, await response.read()
 
     async def _open(self) -> "aiohttp.ClientSession":
         # An asynchronous generator is closed when its loop is shut down: nobody else here knows when that is.
@@ -219,5 +255,6 @@ async def _session(endpoint: Endpoint) -> "AsyncGenerator[aiohttp.ClientSession,
         connector=aiohttp.TCPConnector(limit=endpoint.window, ttl_dns_cache=60),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=timeout,
+        auto_decompress=False,  # which knows no bound
     ) as session:
         yield session

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import SecretStr
+
 from gristmill.errors import SpecError
 from gristmill.settings import EndpointSettings, Settings
 
@@ -47,11 +49,11 @@ def endpoint_of(settings: Settings, options: Mapping[str, Any], *, workers: int 
 
     Args:
         settings: the settings in force.
-        options: `endpoint`, its name, and `window`, which goes before the endpoint's own.
+        options: `endpoint`, its name, and `window`, which goes before the endpoint's own and has been checked.
         workers: how many share its limits.
 
     Raises:
-        SpecError: there is no such endpoint, it has no address, or an option is not what it should be.
+        SpecError: there is no such endpoint, it has no address, or the key of the environment is none.
 
     Example:
         >>> settings = Settings.load(endpoints={"lab": {"base_url": "http://llm.lab:8000/v1"}})
@@ -73,11 +75,10 @@ def endpoint_of(settings: Settings, options: Mapping[str, Any], *, workers: int 
             base_url = EndpointSettings(base_url=os.environ.get("OPENAI_BASE_URL") or _BASE_URL).base_url
         if key is None:
             key = os.environ.get("OPENAI_API_KEY")
+            _check_key(key)
     if base_url is None:
         raise SpecError(f"settings.endpoints.{name}: has no base_url; write one such as 'http://llm.lab:8000/v1'")
     window = options.get("window")
-    if window is not None and (isinstance(window, bool) or not isinstance(window, int) or window < 1):
-        raise SpecError(f"inference_engine_options.window: must be a whole number of at least 1 (given: {window!r})")
     return Endpoint(
         name=name,
         base_url=base_url,
@@ -87,6 +88,13 @@ def endpoint_of(settings: Settings, options: Mapping[str, Any], *, workers: int 
         tokens_per_minute=_share(found.tokens_per_minute, workers),
         api_key=(key or "").strip() or None,
     )
+
+
+def _check_key(key: str | None) -> None:
+    try:
+        EndpointSettings(api_key=None if key is None else SecretStr(key))
+    except SpecError as error:
+        raise SpecError(str(error).replace("EndpointSettings.api_key", "OPENAI_API_KEY")) from None
 
 
 def _share(limit: int | None, workers: int) -> float | None:

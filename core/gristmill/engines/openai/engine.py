@@ -67,8 +67,8 @@ class OpenAIEngine:
     def assume(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
         """As `describe`, for which nothing is needed that a client may lack."""
         _check_name(model)
-        endpoint_of(storage.settings, options)
         check_chat_options(options)
+        endpoint_of(storage.settings, options)
         params, inputs = split_params(options.get("param_columns"), _PARAMS)
         chat = chat_signature(outputs=response_form({}, options).schema, params=params, inputs=inputs)
         return ModelInfo({"chat": chat, "embed": _EMBED}, "chat", uses_gpu=False, by_row=True, preload=_PRELOAD)

@@ -9,12 +9,14 @@ class RequestError(Exception):
     Attributes:
         status: the HTTP status.
         code: the service's own word for it, such as `context_length_exceeded`; None where it gives none.
+        kind: its word for the kind of failure, such as `invalid_request_error`; None likewise.
     """
 
-    def __init__(self, message: str, *, status: int, code: str | None = None) -> None:
+    def __init__(self, message: str, *, status: int, code: str | None = None, kind: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.kind = kind
 
 
 class ReplyError(Exception):

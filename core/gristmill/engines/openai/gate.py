@@ -22,6 +22,7 @@ class _Rate:
     """
 
     def __init__(self, per_minute: float, now: float) -> None:
+        self._most = per_minute
         self._interval = (60.0 + _BURST) / per_minute
         self._next = now
 
@@ -34,8 +35,8 @@ class _Rate:
         self._next = max(self._next, now - _BURST) + amount * self._interval
 
     def correct(self, amount: float) -> None:
-        """Take more, or give back, what was taken wrongly."""
-        self._next += amount * self._interval
+        """Take more, or give back, what was taken wrongly; never more than a minute's, whatever a service counts."""
+        self._next += min(amount, self._most) * self._interval
 
 
 class Gate:
@@ -71,6 +72,7 @@ class Gate:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.in_flight = 0
         self.answers = 0
+        self.refusals = 0
 
     @property
     def counts_tokens(self) -> bool:
@@ -148,8 +150,16 @@ class Gate:
         """A request was not answered: what it was to take is given back."""
         self._correct(-estimate)
 
-    def refused(self, seconds: float) -> None:
-        """The service says that it is too much: all wait so long, and fewer go at once then."""
+    def refused(self, seconds: float, *, concerns_all: bool = True) -> None:
+        """The service says that it is too much: all wait so long, and fewer go at once then.
+
+        Args:
+            seconds: to wait.
+            concerns_all: False where others get through: it is counted, and nobody waits.
+        """
+        self.refusals += 1
+        if not concerns_all:
+            return
         now = self._clock()
         if now >= self._paused_until:  # of many refusals at once, only the first halves
             self._allowed = max(1.0, min(self._allowed, float(self.in_flight)) / 2)

@@ -14,7 +14,7 @@ from gristmill.chat.params import RowParams, check_chat_params
 from gristmill.chat.signature import chat_column
 from gristmill.engines.openai.client import Client
 from gristmill.engines.openai.endpoint import Endpoint
-from gristmill.engines.openai.reply import Usage, read_choices, read_embedding, read_usage
+from gristmill.engines.openai.reply import Usage, read_choices, read_embedding, read_usage, whole
 from gristmill.engines.openai.request import ChatBody, estimate_tokens
 from gristmill.engines.protocol import LoadContext, RowModel
 from gristmill.models.columns import match_columns
@@ -78,13 +78,9 @@ class ChatModel(_Requests):
         self._body = ChatBody(parse_reference(context.model).target, max_tokens_name=endpoint.settings.max_tokens_name)
         self.output_schema = self._form.schema
         if options.get("prefix_grouping") is not False:
-            self.prefix_key = self._beginning
+            self.prefix_key = self._column.beginning
         per_row = {str(name).strip().lower() for name in columns or ()}
         super().__init__(endpoint, one_model="model" not in per_row)
-
-    def _beginning(self, row: Mapping[str, Any]) -> str | None:
-        cell = row[self._column.name]
-        return cell if isinstance(cell, str) else None
 
     async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """The columns of a row's response."""
@@ -92,18 +88,22 @@ class ChatModel(_Requests):
         messages = self._column.messages(row)
         body = self._body.write(messages_text(messages), params)
         estimate = estimate_tokens(messages, params) if self._client.gate.counts_tokens else 0
-        reply = await self._client.post("/chat/completions", body, tokens=estimate)
-        choices, usage = read_choices(reply), read_usage(reply)
+        found, usage = await self._client.post("/chat/completions", body, read=self._read, tokens=estimate)
         self._count(usage, estimate=estimate)
-        return self._form.row(
+        return found
+
+    def _read(self, reply: dict[str, Any]) -> tuple[Mapping[str, Any], Usage]:
+        choices, usage = read_choices(reply), read_usage(reply)
+        found = self._form.row(
             id=_text(reply.get("id")),
-            created=_whole(reply.get("created")),
+            created=whole(reply.get("created")),
             model=_text(reply.get("model")),
             choices=choices,
             prompt_tokens=usage.prompt,
             completion_tokens=usage.completion,
             cached_tokens=usage.cached,
         )
+        return found, usage
 
 
 class EmbeddingModel(_Requests):
@@ -130,8 +130,7 @@ class EmbeddingModel(_Requests):
             raise TypeError(f"{self._name}: {'is null' if text is None else 'is no text'}; it must be text")
         body = json.dumps({**self._head, "input": text}, ensure_ascii=False).encode()
         estimate = len(text) // 4 if self._client.gate.counts_tokens else 0
-        reply = await self._client.post("/embeddings", body, tokens=estimate)
-        vector, usage = read_embedding(reply), read_usage(reply)
+        vector, usage = await self._client.post("/embeddings", body, read=_vector, tokens=estimate)
         self._count(usage, estimate=estimate)
         return {"embedding": vector, "prompt_tokens": usage.prompt}
 
@@ -140,5 +139,5 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _whole(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _vector(reply: dict[str, Any]) -> tuple[list[float], Usage]:
+    return read_embedding(reply), read_usage(reply)

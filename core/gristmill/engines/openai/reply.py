@@ -1,6 +1,7 @@
 """What a service answers, read strictly: an answer that is none is an error, never a success."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,16 @@ from typing import Any
 from gristmill.chat.response import Choice, TokenLogprob
 from gristmill.engines.openai.errors import ReplyError, RequestError
 
-__all__ = ["Usage", "error_of", "read_choices", "read_embedding", "read_reply", "read_usage"]
+__all__ = ["LARGE", "Usage", "error_of", "read_choices", "read_embedding", "read_reply", "read_usage", "whole"]
+
+LARGE = 1024**2
+"""Bytes; a larger answer takes so long to read that it is done in a thread, which must let others go on meanwhile."""
+
+_VALUES = 4 * 1024**2
+"""Values in an answer, at most: each takes a hundred bytes of memory, and a microsecond."""
+
+_TOKENS = 10**8
+"""No request takes more; a count beyond that is none."""
 
 _SHOWN = 300
 
@@ -32,11 +42,11 @@ def read_reply(content: bytes) -> dict[str, Any]:
     """The object in the body of a 200.
 
     Raises:
-        ReplyError: it is no JSON object.
+        ReplyError: it is no JSON object, or one of millions of values.
         RequestError: it is an error.
     """
     try:
-        reply = json.loads(content)
+        reply = json.loads(content) if len(content) <= LARGE else _slowly(content)
     except (ValueError, RecursionError) as error:
         raise ReplyError(f"the answer is not JSON: {str(error)[:_SHOWN]} (it begins {_begin(content)})") from None
     if b"\\ud" in content or b"\\uD" in content:  # perhaps half a character, where an answer was cut
@@ -46,6 +56,15 @@ def read_reply(content: bytes) -> dict[str, Any]:
     if reply.get("error") is not None or reply.get("object") == "error":
         raise error_of(200, content)
     return reply
+
+
+def _slowly(content: bytes) -> Any:
+    """The same in Python's own steps, between which other threads may run; strings are still read at once."""
+    if content.count(b",") + content.count(b"[") + content.count(b"{") > _VALUES:
+        raise ValueError(f"more than {_VALUES:,} values")
+    decoder = json.JSONDecoder()
+    decoder.scan_once = json.scanner.py_make_scanner(decoder)  # type: ignore[attr-defined]
+    return decoder.decode(content.decode())
 
 
 def error_of(status: int, content: bytes) -> RequestError:
@@ -70,9 +89,10 @@ def error_of(status: int, content: bytes) -> RequestError:
     message = error.get("message", error.get("detail"))
     kind, code = error.get("type"), error.get("code")
     code = code if isinstance(code, str) and code else None
-    words = [str(status), *([kind] if isinstance(kind, str) and kind else []), *([f"({code})"] if code else [])]
+    kind = kind if isinstance(kind, str) and kind else None
+    words = [str(status), *([kind] if kind else []), *([f"({code})"] if code else [])]
     text = message if isinstance(message, str) else json.dumps(body, ensure_ascii=False)
-    return RequestError(f"{' '.join(words)}: {text}", status=status, code=code)
+    return RequestError(f"{' '.join(words)}: {text}", status=status, code=code, kind=kind)
 
 
 def read_choices(reply: Mapping[str, Any]) -> list[Choice]:
@@ -86,7 +106,7 @@ def read_choices(reply: Mapping[str, Any]) -> list[Choice]:
         raise ReplyError(f"the answer has no choices: {_shown(reply)}")
     try:
         choices = [_choice(choice, place) for place, choice in enumerate(given)]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ReplyError(f"the answer's choices cannot be read ({problem}): {_shown(given)}") from None
     return sorted(choices, key=lambda choice: choice.index) if len(choices) > 1 else choices
@@ -98,10 +118,10 @@ def _choice(given: Mapping[str, Any], place: int) -> Choice:
     for value in (text, role, reason):
         if value is not None and value.__class__ is not str:
             raise TypeError(f"{value!r} is not text")
-    index = given.get("index")
+    index = whole(given.get("index"), most=2**31)
     logprobs = given.get("logprobs")
     return Choice(
-        index=place if index is None else int(index),
+        index=place if index is None else index,
         text=text,
         finish_reason=reason,
         logprobs=None if logprobs is None else [_token(token) for token in logprobs.get("content") or ()],
@@ -128,7 +148,7 @@ def read_embedding(reply: Mapping[str, Any]) -> list[float]:
 
 
 def read_usage(reply: Mapping[str, Any]) -> Usage:
-    """The tokens; what is not told, or not a number, is None."""
+    """The tokens; what is not told, or no number of tokens, is None."""
     usage = reply.get("usage")
     if not isinstance(usage, dict):
         return Usage()
@@ -138,7 +158,19 @@ def read_usage(reply: Mapping[str, Any]) -> Usage:
 
 
 def _count(value: Any) -> int | None:
-    return value if value.__class__ is int else None
+    return value if value.__class__ is int and 0 <= value <= _TOKENS else None
+
+
+def whole(value: Any, *, most: int = 2**62) -> int | None:
+    """A whole number from 0 to `most`; None for anything else.
+
+    Example:
+        >>> whole(1_700_000_000.5), whole(float("inf")), whole(True)
+        (1700000000, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value) if 0 <= value <= most else None
 
 
 def _whole_characters(value: Any) -> Any:

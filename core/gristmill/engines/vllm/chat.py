@@ -15,8 +15,6 @@ from gristmill.errors import SpecError
 
 __all__ = ["ChatModel"]
 
-_PREFIX = 4_096
-"""Characters by which rows are compared: what begins alike for so long shares enough of its cache."""
 _KEPT = 256
 
 
@@ -47,7 +45,7 @@ class ChatModel(RowModel):
         self.output_schema = self._form.schema
         self.window = int(options.get("window") or 2 * running.max_in_flight)
         if options.get("prefix_grouping") is not False:
-            self.prefix_key = self._beginning
+            self.prefix_key = self._column.beginning
         self._prepared: dict[Any, Prepared] = {}
         self._counts = {"prompt_tokens": 0.0, "cached_tokens": 0.0, "output_tokens": 0.0}
         if not columns:
@@ -112,7 +110,3 @@ class ChatModel(RowModel):
             known = ", ".join(map(repr, [self._names[0], *self._adapters]))
             raise ValueError(f"model: {wanted!r} is neither the model nor an adapter of this job; there are: {known}")
         return self._adapters[wanted]
-
-    def _beginning(self, row: Mapping[str, Any]) -> str | None:
-        text = row[self._column.name]
-        return text[:_PREFIX] if isinstance(text, str) else None

@@ -1,0 +1,74 @@
+"""How often a request has been tried, and whether it may be again: decisions that need no clock and no network."""
+
+__all__ = ["SPARED", "SPARED_SECONDS", "Tries"]
+
+SPARED = 32
+"""Refusals for being too many that are no failed tries, since others got through meanwhile; no more of one request."""
+
+SPARED_SECONDS = 600.0
+"""Seconds after the first of them; what is refused for longer is refused for something else."""
+
+_TIMEOUTS = 2
+
+
+class Tries:
+    """The tries of one request.
+
+    Args:
+        most: tries, until it is given up.
+        answers: requests that the service answered so far.
+
+    Attributes:
+        made: tries so far.
+    """
+
+    __slots__ = ("_alone", "_answers", "_is_spared", "_most", "_refusals", "_spared", "_timeouts", "_until", "made")
+
+    def __init__(self, most: int, *, answers: int) -> None:
+        self.made = 0
+        self._most = most
+        self._timeouts = self._spared = self._alone = 0
+        self._answers = answers
+        self._refusals = 0
+        self._is_spared = True
+        self._until: float | None = None
+
+    def failed(self, *, timed_out: bool = False) -> None:
+        """A try had no answer."""
+        self.made += 1
+        self._timeouts += timed_out
+
+    def refused(self, *, answers: int, refusals: int, now: float, is_throttled: bool = True) -> bool:
+        """The service asked to wait.
+
+        Args:
+            answers: requests that it answered so far, of all.
+            refusals: those that it asked to wait so far, before this one.
+            now: seconds of any clock.
+            is_throttled: whether there were too many requests; only then may it be no failed try.
+
+        Returns:
+            Whether that concerns all requests: at the first time, and as long as more are refused than answered. A
+            request that is refused while others get through waits by itself.
+        """
+        is_first = self._until is None
+        self._until = now + SPARED_SECONDS if self._until is None else self._until
+        answered, refused = answers - self._answers, refusals - self._refusals
+        self._answers, self._refusals = answers, refusals + 1
+        self.made += 1
+        self._spared += is_throttled and answered > 0
+        self._is_spared = self._is_spared and self._spared <= SPARED and now < self._until
+        concerns_all = is_first or answered <= refused
+        self._alone += not concerns_all
+        return concerns_all
+
+    @property
+    def failures(self) -> int:
+        """Tries on which the next wait depends: those that failed, and those at which this request alone was refused."""
+        return max(1, min(self.made, self.made - self._spared + self._alone))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is to be no further one."""
+        counted = self.made - self._spared if self._is_spared else self.made
+        return counted >= self._most or self._timeouts >= _TIMEOUTS
