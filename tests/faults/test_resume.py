@@ -154,12 +154,13 @@ def test_a_column_without_any_value_is_a_column(settings: Settings, tmp_path: Pa
     assert found["y"].null_count == 200
 
 
-def test_a_careful_task_keeps_the_users_bound(settings: Settings, tmp_path: Path) -> None:
-    from gristmill.plan.shards import Shard
+def test_a_careful_task_keeps_the_users_bound() -> None:
+    from gristmill.plan.shards import Shard, Slice
     from gristmill.replica.messages import Task
     from gristmill.replica.sizing import BatchSizer
     from gristmill.replica.worker import _careful_rows
 
-    assert _careful_rows(Task(0, Shard(0, ()), careful=True), BatchSizer(4)) == 4
-    assert _careful_rows(Task(0, Shard(0, ()), 0, 32, careful=True), BatchSizer(4)) == 2
-    assert _careful_rows(Task(0, Shard(0, ())), BatchSizer(4)) is None
+    shard = Shard(0, (Slice("/f", 1, ""),))
+    assert _careful_rows(Task(0, shard, careful=True), BatchSizer(4)) == 4
+    assert _careful_rows(Task(0, shard, 0, 32, careful=True), BatchSizer(4)) == 2
+    assert _careful_rows(Task(0, shard), BatchSizer(4)) is None

@@ -90,6 +90,17 @@ def test_rows_that_have_left_are_let_go_though_an_older_one_waits() -> None:
     assert len(alive) <= 11  # those that wait, and the one sent last
 
 
+def test_the_oldest_row_can_be_taken_out_of_turn() -> None:
+    buffer = _filled(["c", "a", "b", "d"], is_grouping=True)
+    assert buffer.take().key == "a"
+    assert buffer.take_oldest().key == "c"
+    buffer.add(WaitingRow(None, 4, {}, key="a"))  # behind the sweep
+    assert _rest(buffer) == ["b", "d", "a"]
+    assert buffer.oldest is None
+    with pytest.raises(IndexError):
+        buffer.take_oldest()
+
+
 def test_grouping_can_begin_and_end_at_any_time() -> None:
     buffer = _filled(["c", "a", "b", "d"], is_grouping=False)
     assert buffer.take().key == "c"
@@ -116,6 +127,6 @@ def test_every_row_leaves_once_whatever_happens(seed: int) -> None:
             buffer.add(WaitingRow(None, added, {}, key=generator.choice("abcdefgh") * generator.randrange(3)))
             added += 1
         elif buffer:
-            taken.append(buffer.take().index)
+            taken.append((buffer.take_oldest() if action > 0.95 else buffer.take()).index)
     taken += [buffer.take().index for _ in range(len(buffer))]
     assert sorted(taken) == list(range(added))

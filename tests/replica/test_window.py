@@ -73,7 +73,7 @@ class Bench:
     def emit(self, item: TaskStart | Assembly | TaskEnd) -> None:
         if isinstance(item, Assembly):
             result = item.result(self.schema)
-            self.window.wrote(result.rows.num_rows, 0)
+            self.window.wrote(result.rows.num_rows, result.rows.nbytes)
             self.emitted.append(result)
         else:
             self.emitted.append(item)

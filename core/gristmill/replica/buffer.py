@@ -84,6 +84,11 @@ class RowBuffer:
         self._sorted = sorted(self._arrived.values()) if value else []
         self.restart()
 
+    @property
+    def oldest(self) -> WaitingRow | None:
+        """The row that has waited longest; None where none waits."""
+        return next(iter(self._arrived.values()), None)
+
     def restart(self) -> None:
         """Begin the sweep anew, at the lowest key."""
         self._at = 0
@@ -112,7 +117,7 @@ class RowBuffer:
                 return arrived.popitem(last=False)[1]
             except KeyError:
                 raise IndexError("no row waits") from None
-        oldest = next(iter(arrived.values()), None)
+        oldest = self.oldest
         if oldest is None:
             raise IndexError("no row waits")
         if self.numbered - oldest.number > _OLD * self.capacity:
@@ -121,4 +126,20 @@ class RowBuffer:
             self._at = 0
         row = self._last = self._sorted.pop(self._at)
         del arrived[row.number]
+        return row
+
+    def take_oldest(self) -> WaitingRow:
+        """The row that has waited longest, out of turn; the sweep goes on from where it is.
+
+        Raises:
+            IndexError: there is none.
+        """
+        row = self.oldest
+        if row is None:
+            raise IndexError("no row waits")
+        del self._arrived[row.number]
+        if self._is_grouping:
+            place = bisect_left(self._sorted, row)
+            del self._sorted[place]
+            self._at -= place < self._at
         return row

@@ -9,21 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gristmill.inputs.block import Block
+from gristmill.replica.room import Room
 from gristmill.replica.stream import Item, TaskEnd, TaskStart
 
-__all__ = ["Arrival", "Feed", "Room"]
-
-_GROUPED_ROWS = 4_096
-_GROUPED_BYTES = 64 * 1024**2
-_LEAST_ROWS = 512
-_AHEAD = 16
-"""Windows' worth of rows that may be on their way, from being read to being written, so that one slow row holds up no
-others."""
-_AHEAD_BUFFERS = 4
-"""The same in buffers' worth, where rows are sent in another order: a sweep over the buffer takes about two."""
-_RESULT_BYTES = 256 * 1024**2
-_PYTHON = 4
-"""How many times larger results are as Python objects than in Arrow, roughly."""
+__all__ = ["Arrival", "Feed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,60 +32,6 @@ class Arrival:
     row_bytes: int
 
 
-class Room:
-    """How much may be on its way, and how much is. The feed counts rows in, others count them out.
-
-    Each count has one writer, so that none needs a lock.
-
-    Args:
-        window: rows in flight.
-        has_keys: whether rows may be sent in another order than they arrive in.
-    """
-
-    def __init__(self, *, window: int, has_keys: bool) -> None:
-        self.is_grouping = has_keys
-        self.read_rows = self.read_bytes = self.read_waiting = 0  # by the feed
-        self.sent_rows = self.sent_bytes = 0  # by the window
-        self.written_rows = 0  # by the sink, as is the next
-        self.mean_bytes = 0.0
-        self._plain = max(2 * window, _LEAST_ROWS)
-        self._most = max(_AHEAD * window, _AHEAD_BUFFERS * _GROUPED_ROWS if has_keys else 0)
-        self._least = 2 * window
-
-    @property
-    def most(self) -> int:
-        """Rows from reading to writing; fewer where results are large."""
-        if not self.mean_bytes:
-            return self._most
-        return max(self._least, min(self._most, int(_RESULT_BYTES / (_PYTHON * self.mean_bytes))))
-
-    @property
-    def capacity(self) -> int:
-        """Rows that should wait to be sent."""
-        rows = max(self._plain, _GROUPED_ROWS) if self.is_grouping else self._plain
-        return min(rows, max(1, self.most // _AHEAD_BUFFERS)) if self.is_grouping else rows
-
-    @property
-    def waiting(self) -> int:
-        """Rows that wait to be sent."""
-        return self.read_waiting - self.sent_rows
-
-    def is_there(self) -> bool:
-        """Whether one more block may be read; always when nothing is on its way."""
-        on_their_way = self.read_rows - self.written_rows
-        return on_their_way == 0 or (
-            self.waiting < self.capacity
-            and self.read_bytes - self.sent_bytes < _GROUPED_BYTES
-            and on_their_way < self.most
-        )
-
-    def wrote(self, rows: int, size: int) -> None:
-        """Count rows that have been written, and the bytes of their results."""
-        self.written_rows += rows
-        mean = size / max(1, rows)
-        self.mean_bytes = mean if not self.mean_bytes else 0.9 * self.mean_bytes + 0.1 * mean
-
-
 class Feed:
     """Takes items from their source in a thread of its own, and hands them to an event loop.
 
@@ -108,6 +43,18 @@ class Feed:
         source: the items; iterated in the thread.
         room: how far ahead to go.
         key: what to group a row by, if rows are grouped; called in the thread.
+
+    Example:
+        >>> rows = pa.record_batch({"prompt": ["one", "two"]})
+        >>> async def first() -> Arrival:
+        ...     feed = Feed([Block(0, 0, rows, rows)], Room(window=4, has_keys=True), lambda row: row["prompt"])
+        ...     feed.start()
+        ...     await feed.arrived.wait()
+        ...     feed.close()
+        ...     return feed.arrivals.popleft()
+        >>> arrival = asyncio.run(first())
+        >>> arrival.cells, arrival.keys
+        ([{'prompt': 'one'}, {'prompt': 'two'}], ['one', 'two'])
     """
 
     def __init__(
@@ -121,6 +68,7 @@ class Feed:
         self._changed = threading.Condition()
         self._is_blocked = False
         self._is_closed = False
+        self._has_ended = False
         self._idle_since: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -134,6 +82,11 @@ class Feed:
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that came was taken, and nothing more comes."""
+        return self._has_ended and not self.arrivals
 
     @property
     def idle_seconds(self) -> float:
@@ -163,7 +116,9 @@ class Feed:
                     self._room.read_rows += rows
                     self._room.read_waiting += rows - len(prepared.block.errors)
                     self._room.read_bytes += (rows - len(prepared.block.errors)) * prepared.row_bytes
+                    self._room.read_input_bytes += prepared.block.rows.nbytes
                 self._hand(prepared)
+            self._has_ended = True
             self._hand(None)
         except BaseException as error:  # noqa: BLE001 - raised again where the items are used
             self._hand(error)

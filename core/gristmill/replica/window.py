@@ -1,29 +1,28 @@
 """Running a row model: a window of rows in flight that spans blocks, tasks and shards, so that it never drains."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from gristmill.engines.protocol import EngineDeadError, EngineRefusedError, RowModel
+from gristmill.replica.asking import Asking
 from gristmill.replica.assembly import Assembly
 from gristmill.replica.buffer import RowBuffer, WaitingRow
-from gristmill.replica.feed import Arrival, Feed, Room
-from gristmill.replica.messages import Announced, Began, EngineDied, Event, Rested, Task, Wants
+from gristmill.replica.careful import careful_rows
+from gristmill.replica.feed import Arrival, Feed
+from gristmill.replica.flights import Flights
+from gristmill.replica.grouping import Grouping
+from gristmill.replica.messages import Announced, EngineDied, Event, Task
 from gristmill.replica.meter import Meter
-from gristmill.replica.prefixes import PrefixSample
+from gristmill.replica.room import Room
 from gristmill.replica.stream import Item, TaskEnd, TaskStart
 from gristmill.spec.row_error import RowError
 
 __all__ = ["Window"]
 
-_CAREFUL_CUTS = 16
-_CAREFUL_ROWS = 64
 _TELL_SECONDS = 1.0
-_RAMP = 8
-_RAMP_SECONDS = 0.25
-_RAMP_IDLE = 0.05
-_RAMP_LOOK = 0.005
 _FAREWELL_SECONDS = 2.0
 
 
@@ -46,6 +45,23 @@ class Window:
         send: tells the runner which tasks have rows in flight, and what is announced and wanted.
         meter: counts rows.
         is_dry: whether the worker has no task left to read.
+
+    Example:
+        >>> from gristmill.inputs.block import Block
+        >>> from gristmill.plan.shards import Shard
+        >>> class Upper(RowModel):
+        ...     window = 8
+        ...     output_schema = pa.schema({"answer": pa.string()})
+        ...
+        ...     async def infer_row(self, row):
+        ...         return {"answer": row["prompt"].upper()}
+        >>> rows = pa.record_batch({"prompt": ["yes", "no"]})
+        >>> task = Task(0, Shard(0, ()))
+        >>> done = []
+        >>> window = Window(Upper(), emit=done.append, send=lambda event, sure=False: None, meter=Meter(print))
+        >>> asyncio.run(window.run([TaskStart(task), Block(0, 0, rows, rows), TaskEnd(task)]))
+        >>> done[1].results
+        [{'answer': 'YES'}, {'answer': 'NO'}]
     """
 
     def __init__(
@@ -64,19 +80,16 @@ class Window:
         self._emit = emit
         self._send = send
         self._meter = meter
-        self._is_dry = is_dry
-        self._sample = PrefixSample()
         self._buffer = RowBuffer(capacity=self.room.capacity)
+        self._grouping = Grouping(self._buffer, self.room, window=model.window)
+        self._asking = Asking(self.room, window=model.window, send=send, is_dry=is_dry)
+        self._flights = Flights(send)
         self._pending: deque[TaskStart | Assembly | TaskEnd] = deque()
         self._lanes: set[asyncio.Task[None]] = set()
         self._starting = 0  # lanes that have not taken a row yet
-        self._allowed = model.window
-        self._flying = 0
-        self._flying_by_task: dict[int, int] = {}
-        self._wanted = 0  # 1 when more rows were asked for, 2 when that was urgent
+        self._is_held_up = False  # rows wait until results have been written
         self._finished = self._failed = 0  # since the meter was told
         self._quiet = asyncio.Event()
-        self._has_begun = False  # with rows that may be grouped
         self._has_ended = False
         self._is_running = self._is_stopped = False
 
@@ -117,10 +130,13 @@ class Window:
         if self._is_running:
             self._loop.call_soon_threadsafe(self._end)
 
-    def wrote(self, rows: int, size: int) -> None:
-        """Count rows of an assembly as written, with the bytes of their results; safe from one other thread."""
-        self.room.wrote(rows, size)
+    def wrote(self, rows: int, input_bytes: int) -> None:
+        """Count rows of an assembly as written, with their bytes as they were read; safe from one other thread."""
+        self.room.wrote(rows, input_bytes)
         self._feed.nudge()
+        if self._is_held_up:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._go_on)
 
     def _end(self) -> None:
         if not self._over.done():
@@ -143,6 +159,7 @@ class Window:
             item = arrivals.popleft()
             if item is None:
                 self._has_ended = True
+                self._asking.end()
             elif isinstance(item, BaseException):
                 raise item
             elif isinstance(item, Arrival):
@@ -156,58 +173,32 @@ class Window:
             else:
                 task = item.task
                 self._pending.append(item)
-                self._wanted = 0
+                self._asking.came()
             self._flush()
-            self._ask()
+            self._asking.look(len(self._buffer))
             if self._has_ended:
                 return
 
     def _take_in(self, assembly: Assembly, arrival: Arrival) -> None:
         keys, errors = arrival.keys, assembly.errors
-        if keys is not None:
-            self._sample.add(keys)
-            if not self._has_begun:
-                self._begin()
-            elif self._allowed == self._model.window and self._sample.is_due:
-                self._regroup()
+        self.room.finished_rows += len(errors)  # what failed before has come back as well
+        if keys is not None and self._grouping.add(keys):
+            self._loop.create_task(self._ramp()).add_done_callback(self._check)
         for index, cells in enumerate(arrival.cells):
             if index not in errors:
                 key = "" if keys is None else keys[index]
                 self._buffer.add(WaitingRow(assembly, index, cells, key=key, size=arrival.row_bytes))
         self._fill()
 
-    def _regroup(self) -> None:
-        self._buffer.is_grouping = self.room.is_grouping = self._sample.look()
-        self._buffer.capacity = self.room.capacity
-
-    def _begin(self) -> None:
-        """Send a few rows at once, and the others when it is known whether they gain by being grouped.
-
-        The first rows of a job meet the coldest cache: a window full of them, sent as they come, would be the dearest.
-        """
-        self._has_begun = True
-        self._buffer.is_grouping = self._sample.look()
-        self._allowed = max(1, self._model.window // _RAMP)
-        self._loop.create_task(self._ramp()).add_done_callback(self._check)
-
     async def _ramp(self) -> None:
-        deadline = self._loop.time() + _RAMP_SECONDS
-        while (  # noqa: ASYNC110 - it looks at what another thread counts
-            not self._has_ended
-            and self.room.waiting < self.room.capacity
-            and self._feed.idle_seconds < _RAMP_IDLE
-            and self._loop.time() < deadline
-        ):
-            await asyncio.sleep(_RAMP_LOOK)
-        self._regroup()
-        self._buffer.restart()  # the first rows were chosen among few
-        self._allowed = self._model.window
+        await self._grouping.ramp(self._feed)
         self._fill()
 
     async def _run_carefully(self, assembly: Assembly, arrival: Arrival) -> None:
         await self._emptied()
         task = assembly.task
-        size = max(1, _CAREFUL_ROWS if task.rows is None else task.rows // _CAREFUL_CUTS)
+        size = careful_rows(task)
+        self.room.finished_rows += len(assembly.errors)
         is_grouping, self._buffer.is_grouping = self._buffer.is_grouping, False
         for first in range(0, len(arrival.cells), size):
             last = min(first + size, len(arrival.cells))
@@ -222,27 +213,17 @@ class Window:
 
     async def _emptied(self) -> None:
         """Wait until no row waits or is in flight."""
-        while self._buffer or self._flying:
+        while self._buffer or self._flights.count:
             self._quiet.clear()
             await self._quiet.wait()
-
-    def _ask(self) -> None:
-        """Ask the runner for more where the worker has nothing left to read: sooner where rows are grouped."""
-        if self._wanted == 2 or not self._is_dry() or self._has_ended:
-            return
-        waiting = len(self._buffer)
-        if waiting >= self.room.capacity:
-            return
-        urgency = 2 if waiting < self._model.window else 1
-        if urgency > self._wanted:
-            self._wanted = urgency
-            self._send(Wants(self.room.capacity - waiting, is_urgent=urgency == 2))
 
     # rows go out
 
     def _fill(self) -> None:
         """Have all lanes at work that there are rows for."""
-        more = min(self._allowed - len(self._lanes), len(self._buffer) - self._starting)
+        more = min(self._grouping.allowed - len(self._lanes), len(self._buffer) - self._starting)
+        if more > 0 and self._is_full():
+            more = min(more, self._head.left)  # a lane that finds no row of that block ends
         for _ in range(0 if self._over.done() else more):
             lane = self._loop.create_task(self._lane())
             self._lanes.add(lane)
@@ -254,8 +235,9 @@ class Window:
         assert lane is not None
         self._starting -= 1
         try:
-            if self._buffer:  # taken now and not before, so that rows are sent in the order in which they leave it
-                await self._run_rows(self._next(), lane)
+            row = self._next()  # taken now and not before, so that rows are sent in the order in which they leave it
+            if row is not None:
+                await self._run_rows(row, lane)
         finally:
             self._lanes.discard(lane)  # at once: whoever fills the lanes next must not count this one
 
@@ -280,34 +262,49 @@ class Window:
             if over.done():
                 return
             self._back(row, result)
-            following = self._next() if self._buffer and len(self._lanes) <= self._allowed else None
-            task = row.owner.task.id
-            if not self._flying_by_task[task]:
-                del self._flying_by_task[task]
-                self._send(Rested(task))
+            following = self._next() if len(self._lanes) <= self._grouping.allowed else None
+            self._flights.rest(row.owner.task.id)
             row = following
 
-    def _next(self) -> WaitingRow:
-        row = self._buffer.take()
+    def _next(self) -> WaitingRow | None:
+        """The row to send next; None where none waits, or none may be sent."""
+        if not self._buffer:
+            return None
+        if not self._is_full():
+            row = self._buffer.take()
+        elif (oldest := self._buffer.oldest) is not None and oldest.owner is self._head:
+            row = self._buffer.take_oldest()
+        else:
+            return None
         self.room.sent_rows += 1
         self.room.sent_bytes += row.size
-        task = row.owner.task.id
-        self._flying += 1
-        flying = self._flying_by_task.get(task)
-        if flying is None:
-            self._flying_by_task[task] = 1
-            self._send(Began(task))
-        else:
-            self._flying_by_task[task] = flying + 1
+        self._flights.leave(row.owner.task.id)
         self._feed.nudge()
-        if self._wanted != 2:
-            self._ask()
+        self._asking.look(len(self._buffer))
         return row
+
+    def _is_full(self) -> bool:
+        """Whether results take so much room that only rows of the first block are sent, which the others wait for."""
+        if not self.room.is_full:
+            return False
+        self._is_held_up = True  # before looking again: who makes room looks at this afterwards
+        return self.room.is_full
+
+    def _go_on(self) -> None:
+        self._is_held_up = False
+        self._fill()
+
+    @property
+    def _head(self) -> Assembly:
+        """The block whose results are awaited first."""
+        head = self._pending[0]
+        assert isinstance(head, Assembly)
+        return head
 
     def _back(self, row: WaitingRow, result: Mapping[str, Any] | RowError) -> None:
         assembly: Assembly = row.owner
-        self._flying -= 1
-        self._flying_by_task[assembly.task.id] -= 1
+        self._flights.come_back(assembly.task.id)
+        self.room.finished(result)
         if isinstance(result, dict | Mapping):
             assembly.results[row.index] = result
         else:
@@ -325,14 +322,13 @@ class Window:
         assembly.left -= 1
         if not assembly.left:
             self._flush()
-        if not self._flying and not self._buffer:
+        if not self._flights.count and not self._buffer:
             self._quiet.set()
 
     def _engine_died(self, error: EngineDeadError) -> None:
         if not self._over.done():
-            tasks = tuple(task for task, flying in self._flying_by_task.items() if flying)
             if not isinstance(error, EngineRefusedError):
-                self._send(EngineDied(str(error) or type(error).__name__, tasks), sure=True)
+                self._send(EngineDied(str(error) or type(error).__name__, self._flights.tasks), sure=True)
             self._over.set_exception(error)
 
     # results go out
@@ -357,5 +353,9 @@ class Window:
         gauges = dict(self._model.gauges()) if hasattr(self._model, "gauges") else {}
         queued = gauges.pop("waiting", 0)
         self._meter.tell(
-            {"rows_in_flight": max(0, self._flying - queued), "rows_waiting": len(self._buffer) + queued, **gauges}
+            {
+                "rows_in_flight": max(0, self._flights.count - queued),
+                "rows_waiting": len(self._buffer) + queued,
+                **gauges,
+            }
         )

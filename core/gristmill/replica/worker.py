@@ -35,6 +35,7 @@ from gristmill.inputs.block import Block
 from gristmill.inputs.reader import read_shard
 from gristmill.replica.agreement import Agreement
 from gristmill.replica.assembly import Assembly
+from gristmill.replica.careful import careful_rows
 from gristmill.replica.channel import Channel
 from gristmill.replica.inference import BatchRunner, ErrorBudget, Result
 from gristmill.replica.messages import Announced, Assign, Began, EngineDied, Fatal, Ready, Task, UseSchema, WorkerSpec
@@ -52,8 +53,6 @@ __all__ = ["run_worker"]
 
 _ROW_BLOCK = 256
 _CLOSE_SECONDS = 5.0
-_CAREFUL_CUTS = 16
-_CAREFUL_ROWS = 1_024
 _BLOCK_BYTES = 32 * 1024**2
 _CONTENT_BYTES = 4 * 1024**2
 _MOST_CONTENT_BYTES = 256 * 1024**2
@@ -267,7 +266,7 @@ class _Worker:
                 result = item.result(model.output_schema)
                 self.meter.add(errors=len(result.errors) - len(item.errors))
                 yield result
-                window.wrote(result.rows.num_rows, 0 if result.outputs is None else result.outputs.nbytes)
+                window.wrote(result.rows.num_rows, result.rows.nbytes)
 
         with self._writing(sink, results()):
             try:
@@ -313,11 +312,8 @@ def _is_row_model(model: LoadedModel) -> TypeIs[RowModel]:
 
 
 def _careful_rows(task: Task, sizer: BatchSizer) -> int | None:
-    """Rows of a careful call: a sixteenth of the suspects, and never more than an ordinary call."""
-    if not task.careful:
-        return None
-    suspects = _CAREFUL_ROWS if task.stop is None else (task.stop - task.start) // _CAREFUL_CUTS
-    return max(1, min(suspects, sizer.rows))
+    """Rows of a careful call, never more than of an ordinary one; None for a task that is not careful."""
+    return min(careful_rows(task), sizer.rows) if task.careful else None
 
 
 def _condemned(block: Block, task: Task) -> Block:

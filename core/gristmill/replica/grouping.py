@@ -1,0 +1,80 @@
+"""Deciding whether rows are sent grouped by what they begin with, and waiting at the start until that is known."""
+
+import asyncio
+from collections.abc import Sequence
+
+from gristmill.replica.buffer import RowBuffer
+from gristmill.replica.feed import Feed
+from gristmill.replica.prefixes import PrefixSample
+from gristmill.replica.room import Room
+
+__all__ = ["Grouping"]
+
+_RAMP = 8
+_RAMP_SECONDS = 0.25
+_RAMP_IDLE = 0.05
+_RAMP_LOOK = 0.005
+
+
+class Grouping:
+    """Has a buffer group its rows as long as they gain by it.
+
+    The first rows of a job meet the coldest cache: a window full of them, sent as they come, would be the dearest. So
+    an eighth of a window is sent at once, and the others when the buffer is full or nothing more comes for a moment.
+
+    Args:
+        buffer: holds the rows.
+        room: how many may wait.
+        window: rows in flight.
+
+    Attributes:
+        allowed: rows that may be in flight now.
+
+    Example:
+        >>> room = Room(window=64, has_keys=True)
+        >>> buffer = RowBuffer(capacity=room.capacity)
+        >>> grouping = Grouping(buffer, room, window=64)
+        >>> grouping.add(["ab" * 100, "cd" * 100] * 10)  # these are the first
+        True
+        >>> buffer.is_grouping, grouping.allowed
+        (True, 8)
+    """
+
+    def __init__(self, buffer: RowBuffer, room: Room, *, window: int) -> None:
+        self.allowed = window
+        self._window = window
+        self._buffer = buffer
+        self._room = room
+        self._sample = PrefixSample()
+        self._has_begun = False
+
+    def add(self, keys: Sequence[str]) -> bool:
+        """Take in the keys of some more rows; returns whether they are the first, and `ramp` is to be run."""
+        self._sample.add(keys)
+        if not self._has_begun:
+            self._has_begun = True
+            self._buffer.is_grouping = self._sample.look()
+            self.allowed = max(1, self._window // _RAMP)
+            return True
+        if self.allowed == self._window and self._sample.is_due:
+            self._look()
+        return False
+
+    async def ramp(self, feed: Feed) -> None:
+        """Wait until enough rows are known; then `allowed` is a whole window."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _RAMP_SECONDS
+        while (  # noqa: ASYNC110 - it looks at what another thread counts
+            not feed.is_over
+            and self._room.waiting < self._room.capacity
+            and feed.idle_seconds < _RAMP_IDLE
+            and loop.time() < deadline
+        ):
+            await asyncio.sleep(_RAMP_LOOK)
+        self._look()
+        self._buffer.restart()  # the first rows were chosen among few
+        self.allowed = self._window
+
+    def _look(self) -> None:
+        self._buffer.is_grouping = self._room.is_grouping = self._sample.look()
+        self._buffer.capacity = self._room.capacity
