@@ -54,6 +54,7 @@ class Service:
         script: what to answer instead; None answers as usual. Called in the service's own thread.
         key: what it asks for; None takes any.
         models: whether it has `/v1/models`.
+        listing: what that answers instead.
         calls: the requests for chats and embeddings so far.
         most: requests that it had at once, at most.
     """
@@ -62,6 +63,7 @@ class Service:
     script: Script | None = None
     key: str | None = None
     models: bool = True
+    listing: Callable[[], web.Response] | None = None
     calls: list[Call] = field(default_factory=list)
     most: int = 0
     port: int = 0
@@ -120,6 +122,8 @@ class Service:
     async def _models(self, request: web.Request) -> web.StreamResponse:
         if not self.models:
             return web.Response(status=404)
+        if self.listing is not None:
+            return self.listing()
         return self._refuses(request) or web.json_response({"object": "list", "data": [{"id": MODEL}]})
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:

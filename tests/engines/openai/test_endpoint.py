@@ -4,6 +4,7 @@ import json
 import pickle
 import socket
 import threading
+import traceback
 from typing import Any
 
 import pyarrow as pa
@@ -33,6 +34,9 @@ def endpoints(**given: Any) -> Settings:
         ({"attempts": 0}, "attempts: Input should be greater than 0"),
         ({"timeout": 0}, "timeout: Input should be greater than 0"),
         ({"api_key": ["sk-secret"]}, "api_key: Input should be a valid string"),
+        ({"api_key": "sk-secret\nother"}, r"endpoints\.lab.*api_key: holds a line break.*copy the key again"),
+        ({"api_key": "sk-secret\u20ac"}, "api_key: holds"),
+        ({"api_key": "sk-secret\0"}, "api_key: holds"),
         ({"apikey": "sk-secret"}, "apikey: is not a field"),
         ({"max_tokens_name": "tokens"}, "max_tokens_name: Input should be"),
     ],
@@ -40,7 +44,14 @@ def endpoints(**given: Any) -> Settings:
 def test_settings_that_cannot_be_right_are_refused_and_secrets_not_repeated(given: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError, match=said) as caught:
         endpoints(**given)
-    assert "sk-secret" not in str(caught.value)
+    assert "sk-secret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_key_of_the_environment_that_is_none_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret\nother")
+    with pytest.raises(SpecError, match="OPENAI_API_KEY: holds a line break") as caught:
+        endpoint_of(Settings.load(), {})
+    assert "sk-secret" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_endpoint_without_an_address_is_refused(settings: Settings) -> None:
@@ -72,6 +83,32 @@ def test_the_proxy_of_the_environment_is_used(work: Work, monkeypatch: pytest.Mo
     assert job.status is JobStatus.DONE, job.message
     assert {call.headers["Host"] for call in work.service.calls} == {"somewhere.invalid"}
     assert {call.headers["Proxy-Authorization"] for call in work.service.calls} == {"Basic bWU6cGFzcw=="}
+
+
+def test_the_proxy_for_all_is_used_and_hosts_may_be_left_out_with_their_port(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("http_proxy", raising=False)
+    monkeypatch.setenv("all_proxy", f"127.0.0.1:{work.service.port}")
+    monkeypatch.setenv("no_proxy", "somewhere.invalid:81")
+    job = work.endpoint(base_url="http://somewhere.invalid/v1").run(prompts(1))
+    assert job.status is JobStatus.DONE, job.message
+    monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
+    for left_out in ("127.0.0.1", f"other:1,127.0.0.1:{work.service.port}"):
+        monkeypatch.setenv("no_proxy", left_out)
+        job = work.run(prompts(1))
+        assert job.status is JobStatus.DONE, job.message
+    assert work.service.calls[0].headers["Host"] == "somewhere.invalid"
+
+
+def test_a_proxy_that_cannot_be_used_is_told(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", "socks5://me:pass@127.0.0.1:1080")
+    monkeypatch.setenv("no_proxy", "")
+    job = work.run(prompts(1))
+    assert job.status is JobStatus.FAILED
+    assert "proxy socks5://127.0.0.1" in job.message
+    assert "no_proxy" in job.message
+    assert "pass" not in job.message
 
 
 def test_a_proxy_of_a_tunnel_does_not_see_the_key(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What the engine does when the service is busy, broken, slow, away, or says no; through whole jobs."""
 
 import asyncio
+import itertools
 import threading
 import time
 from collections import Counter
@@ -298,3 +299,59 @@ def test_a_model_of_a_row_that_is_not_there_is_the_rows_error(work: Work) -> Non
     options = {"param_columns": ["model"], "output_prefix": "r_"}
     assert work.run(table, on_error="record", options=options).status is JobStatus.DONE
     assert [error is None for error in errors_of(work)] == [False] * 50 + [True] * 10
+
+
+def test_one_row_that_is_always_refused_slows_no_others_and_ends(work: Work) -> None:
+    service = work.service
+    service.latency = 0.02
+    service.script = lambda call: refusal(429, "slow down", Retry_After="0") if call.text == "p3" else None
+    job = work.endpoint(attempts=2, backoff=0.05, window=16).run(prompts(400), on_error="record")
+    assert job.status is JobStatus.DONE, job.message
+    bad = errors_of(work)[3]
+    assert (bad["type"], "slow down" in bad["message"]) == ("EndpointError", True)
+    assert sum(error is not None for error in errors_of(work)) == 1
+    assert len(service.calls) == 399 + service.texts.count("p3")
+    assert 2 <= service.texts.count("p3") <= 12
+
+
+def test_a_request_that_is_too_large_for_the_rate_is_refused_once(work: Work) -> None:
+    said = "Request too large for m on tokens per min (TPM): Limit 10000, Requested 15000."
+    work.service.script = lambda call: (
+        refusal(429, said, kind="tokens", code="rate_limit_exceeded", x_should_retry="true")
+        if call.text == "p1"
+        else None
+    )
+    assert work.run(prompts(3), on_error="record").status is JobStatus.DONE
+    assert errors_of(work)[1]["type"] == "RequestError"
+    assert Counter(work.service.texts) == {"p0": 1, "p1": 1, "p2": 1}
+
+
+@pytest.mark.parametrize("code", ["content_filter", None])
+def test_many_rows_with_forbidden_content_at_the_beginning_do_not_end_the_job(work: Work, code: str | None) -> None:
+    service = work.service
+    forbidden = {f"p{number}" for number in range(50)}
+    service.script = lambda call: refusal(403, "no", kind="", code=code) if call.text in forbidden else None
+    job = work.run(prompts(150), options={"window": 8}, on_error="record")
+    assert job.status is JobStatus.DONE, job.message
+    assert [error is None for error in errors_of(work)] == [False] * 50 + [True] * 100
+    assert len(service.calls) == 150
+
+
+def test_a_key_that_is_forbidden_everything_ends_the_job_soon(work: Work) -> None:
+    service = work.service
+    service.listing = lambda: refusal(403, "Missing scopes", kind="invalid_request_error")
+    service.script = lambda call: refusal(403, "Missing scopes", kind="invalid_request_error")
+    job = work.run(prompts(3_000), on_error="record", max_errors=None, options={"window": 20})
+    assert job.status is JobStatus.FAILED
+    assert "403 invalid_request_error: Missing scopes" in job.message
+    assert len(service.calls) <= 20 + 2 * 20
+
+
+@pytest.mark.parametrize("header", [{"Retry_After": "0"}, {"retry_after_ms": "0"}, {"Retry_After": formatdate(0)}])
+def test_a_service_that_says_at_once_is_still_asked_ever_more_rarely(work: Work, header: dict[str, str]) -> None:
+    work.service.script = lambda call: refusal(429, "busy", **header)
+    job = work.endpoint(attempts=4, backoff=0.1).run(prompts(1), on_error="record")
+    assert job.status is JobStatus.DONE
+    times = [call.time for call in work.service.calls]
+    assert len(times) == 4
+    assert all(later - time >= 0.09 * 2**at for at, (time, later) in enumerate(itertools.pairwise(times)))

@@ -89,6 +89,16 @@ class Gate:
         """Requests that wait for others to end."""
         return len(self._waiting)
 
+    @property
+    def pause(self) -> float:
+        """Seconds until the pause that a service asked for is over; 0 without one."""
+        return max(0.0, self._paused_until - self._clock())
+
+    @property
+    def pace(self) -> float:
+        """Seconds until the rates let the next one pass; 0 for now."""
+        return max((0.0, *(rate.wait(self._clock()) for rate in self._rates)))
+
     async def enter(self, tokens: float = 0.0) -> None:
         """Wait until one more request may be sent; `leave` must follow.
 
@@ -120,7 +130,7 @@ class Gate:
     async def _pace(self, tokens: float) -> None:
         if self._rates:
             async with self._pacing:  # which is fair: one waits for its time, the others behind it
-                while (left := max(rate.wait(self._clock()) for rate in self._rates)) > 0:
+                while (left := self.pace) > 0:
                     self._corrected.clear()
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(left):
@@ -130,7 +140,7 @@ class Gate:
                     self._requests.take(1, now)
                 if self._tokens is not None:
                     self._tokens.take(tokens, now)
-        while (left := self._paused_until - self._clock()) > 0:  # noqa: ASYNC110 - the pause may become longer
+        while (left := self.pause) > 0:  # noqa: ASYNC110 - the pause may become longer
             await asyncio.sleep(left)
 
     def leave(self) -> None:

@@ -64,7 +64,7 @@ class Tries:
 
     @property
     def failures(self) -> int:
-        """Tries on which the next wait depends: those that failed, and those at which this request alone was refused."""
+        """Tries on which the next wait depends: those that failed, or at which this request alone was refused."""
         return max(1, min(self.made, self.made - self._spared + self._alone))
 
     @property
