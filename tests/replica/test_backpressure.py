@@ -37,22 +37,26 @@ class Large(RowModel):
 
     output_schema = pa.schema({"y": pa.int64()})
 
-    def __init__(self, *, window: int, seed: int | None = None, has_keys: bool = False) -> None:
+    def __init__(self, *, window: int, seed: int = 1, has_keys: bool = False) -> None:
         self.window = window
         self.finished = 0
-        self.flying = 0
-        self.release = asyncio.Event()
+        self.flying = self.peak = 0
+        self.release = asyncio.Event()  # of the first row
+        self.begin = asyncio.Event()  # of the others
+        self.begin.set()
         self.prefix_key = self._key if has_keys else None
-        self._random = None if seed is None else random.Random(seed)
+        self._random = random.Random(seed)
 
     def _key(self, row: Mapping[str, Any]) -> str:
         return f"{row['x'] * 7 % 10}" * 600
 
     async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         self.flying += 1
+        self.peak = max(self.peak, self.flying)
         if row["x"] == 0:
             await self.release.wait()
-        elif self._random is not None:
+        else:
+            await self.begin.wait()
             await asyncio.sleep(0.001 * self._random.random())
         self.flying -= 1
         self.finished += 1
@@ -122,6 +126,27 @@ def test_a_slow_first_row_lets_few_large_results_come_however_many_rows_were_rea
     held = asyncio.run(scenario())
     assert held <= 100 + 2 * 16 + 8  # the rows of the first block may come all the same
     assert found == list(range(3_000))
+
+
+def test_the_window_is_full_again_once_results_have_been_written() -> None:
+    async def scenario() -> None:
+        model.begin.clear()
+        work = asyncio.create_task(whole.run(blocks([25] * 5)))
+        await until(lambda: whole.room.read_rows == 125 and model.flying == 8)
+        for _ in range(5):
+            await asyncio.sleep(0.01)  # all of them wait in the buffer now
+        model.begin.set()
+        await until(lambda: model.finished >= 24)
+        await until(lambda: model.flying == 1)
+        model.peak = 0
+        model.release.set()
+        await work
+
+    model = Large(window=8)
+    with written(model) as (whole, found):
+        asyncio.run(scenario())
+    assert found == list(range(125))
+    assert model.peak == 8
 
 
 @settings(max_examples=60, deadline=None)

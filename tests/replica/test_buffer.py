@@ -94,8 +94,8 @@ def test_the_oldest_row_can_be_taken_out_of_turn() -> None:
     buffer = _filled(["c", "a", "b", "d"], is_grouping=True)
     assert buffer.take().key == "a"
     assert buffer.take_oldest().key == "c"
-    buffer.add(WaitingRow(None, 4, {}, key="a"))  # behind the sweep
-    assert _rest(buffer) == ["b", "d", "a"]
+    buffer.add(WaitingRow(None, 4, {}, key="0"))  # behind the sweep
+    assert _rest(buffer) == ["b", "d", "0"]
     assert buffer.oldest is None
     with pytest.raises(IndexError):
         buffer.take_oldest()
