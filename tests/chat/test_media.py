@@ -1,6 +1,7 @@
 import base64
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -8,6 +9,8 @@ from gristmill.chat.media import may_hold_media, media_of
 from gristmill.chat.messages import parse_messages
 from gristmill.errors import MessagesError
 
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(50))
+MP4 = b"\0\0\0\x18ftypisom" + bytes(40)
 WAV = b"RIFF\x24\0\0\0WAVEfmt " + bytes(30)
 MP3 = b"\xff\xfb\x90\x64" + bytes(200)
 
@@ -53,9 +56,9 @@ def test_content_takes_the_place_of_references_and_the_rest_stays() -> None:
 
 def test_data_urls_of_images_and_ready_audio_stay() -> None:
     messages = user(
-        image("data:image/png;base64,AAAA"),
-        image("DATA:,x"),
-        {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AAAA"}},
+        image(f"data:image/png;base64,{b64(PNG)}"),
+        image(f"DATA:;base64,{b64(PNG)[:40]} {b64(PNG)[40:]}"),
+        {"type": "video_url", "video_url": {"url": f"data:video/mp4;base64,{b64(MP4)}"}},
         audio(b64(WAV), format="wav"),
         audio(b64(MP3), format="mp3"),
     )
@@ -71,7 +74,7 @@ def test_data_urls_of_images_and_ready_audio_stay() -> None:
         ("\n".join([b64(WAV)[:40], b64(WAV)[40:]]), WAV),
         (f"data:audio/wav;base64,{b64(WAV)}", WAV),
         (f"data:Audio/Wav;charset=x;BASE64,{b64(MP3)}", MP3),
-        ("data:audio/wav,%00a", b"\0a"),
+        (f"data:audio/wav,{quote(WAV)}", WAV),
     ],
 )
 def test_audio_that_lacks_its_format_or_is_a_data_url_is_completed(data: str, content: bytes) -> None:
@@ -126,3 +129,17 @@ def test_the_quick_test_misses_nothing_and_lets_text_pass() -> None:
         assert parse_messages(everything) == parse_messages(text)
         assert may_hold_media(everything)
     assert not may_hold_media(json.dumps([{"role": "user", "content": 'naïve 😀 "quoted" \n\t\b image url /a/b.png'}]))
+
+
+def test_an_image_in_a_data_url_without_base64_is_put_into_base64() -> None:
+    messages = user(image(f"data:image/png,{quote(PNG)}"))
+    (one,) = media_of(messages)
+    assert (one.reference, one.content) == ("", PNG)
+    one.put(b64(PNG), media_type="image/png")
+    assert messages == user(image(f"data:image/png;base64,{b64(PNG)}"))
+
+
+def test_a_format_is_a_name_and_cannot_become_a_data_url() -> None:
+    for wrong in ("wav;base64,AAAA", "wav,", "a b", "é", "w" * 65):
+        assert "content[0].input_audio.format: must be a name" in problem(audio(b64(WAV), format=wrong))
+    assert media_of(user(audio(b64(WAV), format="audio/x-wav"))) == []

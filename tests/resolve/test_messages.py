@@ -28,6 +28,7 @@ from gristmill.storage.storage import Storage
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(50))
 MP4 = b"\0\0\0\x18ftypisom" + bytes(40)
+GIF = b"GIF89a" + bytes(20)
 WAV = b"RIFF\x24\0\0\0WAVEfmt " + bytes(30)
 MP3 = b"\xff\xfb\x90\x64" + bytes(200)
 
@@ -116,7 +117,7 @@ def test_every_kind_of_file_takes_its_place_beside_text(place: tuple[Storage, st
         user(text("Look:"), image(f"{root}/tom.jpg", detail="low"), video(f"{root}/film"), text("and?")),
         user(audio(f"{root}/song.bin"), audio(f"{root}/b.mp3"), audio(f"{root}/b.mp3", format="wav")),
         None,
-        user(image(f"{root}/é 猫#%20.png"), image("data:image/gif;base64,R0lG"), audio(b64(MP3))),
+        user(image(f"{root}/é 猫#%20.png"), image(f"data:image/gif;base64,{b64(GIF)}"), audio(b64(MP3))),
         plain,
     ]
     assert resolved(storage, (root,), chats, **options) == [
@@ -124,7 +125,7 @@ def test_every_kind_of_file_takes_its_place_beside_text(place: tuple[Storage, st
         user(text("Look:"), image(png(), detail="low"), video(f"data:video/mp4;base64,{b64(MP4)}"), text("and?")),
         user(audio(b64(WAV), format="wav"), audio(b64(MP3), format="mp3"), audio(b64(MP3), format="wav")),
         None,
-        user(image(png()), image("data:image/gif;base64,R0lG"), audio(b64(MP3), format="mp3")),
+        user(image(png()), image(f"data:image/gif;base64,{b64(GIF)}"), audio(b64(MP3), format="mp3")),
         plain,
     ]
 
@@ -344,9 +345,7 @@ PLAIN = pa.struct({"role": pa.string(), "content": pa.string(), "name": pa.strin
 PARTS = pa.struct({"role": pa.dictionary(pa.int8(), pa.string()), "content": pa.list_(PART)})
 
 
-@pytest.mark.parametrize(
-    "kind", [pa.list_(PARTS), pa.large_list(PARTS), pa.list_view(PARTS), pa.list_(PARTS, 1)], ids=str
-)
+@pytest.mark.parametrize("kind", [pa.list_(PARTS), pa.large_list(PARTS), pa.list_(PARTS, 1)], ids=str)
 def test_structured_parts_become_json_text_with_content(storage: Storage, tmp_path: Path, kind: pa.DataType) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
     (tmp_path / "a.wav").write_bytes(WAV)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from gristmill.chat.content import HEAD, PROBED, base64_head, check_content, part_types
 from gristmill.chat.messages import MEDIA_FIELDS
 from gristmill.errors import MessagesError
 
@@ -17,9 +18,15 @@ _LONGEST = 4_096
 _ESCAPED = re.compile(r"\\u00[2-7]")
 """A character of ASCII, written as an escape though nothing asks for it."""
 
+_FORMAT = re.compile(r"[A-Za-z0-9.+/_-]{0,64}")
+"""A format of audio, as messages may say it."""
+
+_JPEG = b"\xff\xd8\xff"
+
 _FORMATS = {
-    "audio/aac": "aac", "audio/amr": "amr", "audio/flac": "flac", "audio/mp4": "m4a", "audio/mpeg": "mp3",
-    "audio/ogg": "ogg", "audio/wav": "wav", "audio/x-wav": "wav", "video/mp4": "mp4", "video/webm": "webm",
+    "audio/aac": "aac", "audio/aiff": "aiff", "audio/amr": "amr", "audio/basic": "au", "audio/flac": "flac",
+    "audio/mp4": "m4a", "audio/mpeg": "mp3", "audio/ogg": "ogg", "audio/wav": "wav", "audio/x-caf": "caf",
+    "audio/x-wav": "wav", "video/mp4": "mp4", "video/webm": "webm",
 }  # fmt: skip
 
 
@@ -76,12 +83,13 @@ def may_hold_media(text: str) -> bool:
 
 
 def media_of(messages: list[dict[str, Any]]) -> list[Media]:
-    """The files of checked messages that are to be put in their places, in order; data URLs of images are there.
+    """The files of checked messages that are to be put in their places, in order.
 
-    `Media.put` changes these messages.
+    Content that stands in the messages already is looked at here: it must be what its part says, in a known format
+    (see `gristmill.chat.content`). That of files is for whoever reads them. `Media.put` changes these messages.
 
     Raises:
-        MessagesError: what should name a file cannot.
+        MessagesError: what should name a file cannot, or content is none that an engine may have.
 
     Example:
         >>> part = {"type": "image_url", "image_url": {"url": "@cats/tom.png"}}
@@ -107,22 +115,60 @@ def media_of(messages: list[dict[str, Any]]) -> list[Media]:
             place = f"messages[{number}].content[{at}].{kind}.{name}"
             text = target[name]
             if kind == "input_audio":
+                _check_format(target.get("format"), place)
                 audio = _audio_content(text, place)
                 if audio is not None:
                     if not audio:
                         raise MessagesError(f"{place}: holds no audio")
+                    check_content(part_types(audio), kind, place, audio)
                     is_url = text[:5].lower() == "data:"
                     if is_url or "format" not in target:
                         declared = text[5:100].partition(",")[0].partition(";")[0].lower() if is_url else ""
                         found.append(Media(place, kind, "", audio, declared, target))
                     continue
             elif text[:5].lower() == "data:":
+                visual = _checked_url(text, kind, place)
+                if visual is not None:
+                    found.append(Media(place, kind, "", visual, "", target))
                 continue
             if len(text) > _LONGEST:
                 way = "write content as a data URL" if name == "url" else "content must be valid base64"
                 raise MessagesError(f"{place}: is too long for a path or URL ({len(text):,} characters); {way}")
             found.append(Media(place, kind, text, None, "", target))
     return found
+
+
+def _check_format(name: str | None, place: str) -> None:
+    """Refuse a format that is none: engines make a data URL with it, of which it must not become more than a part."""
+    if name is not None and _FORMAT.fullmatch(name) is None:
+        raise MessagesError(f"{place.removesuffix('data')}format: must be a name such as 'wav' (given: {name[:80]!r})")
+
+
+def _checked_url(text: str, kind: str, place: str) -> bytes | None:
+    """The content of a data URL of an image or video that is not in base64; None where it is, as all engines take it.
+
+    Only the beginning is decoded: of a video, as much as may make it something else.
+    """
+    declared, comma, _ = text[5:_LONGEST].partition(",")
+    if not comma or not declared.lower().endswith(";base64"):
+        content = _data_url_content(text, place)
+        check_content(part_types(content), kind, place, content)
+        return content
+    start = 5 + len(declared) + 1
+    try:
+        if kind == "video_url" and declared.partition(";")[0].lower() == "video/jpeg":  # frames, as vLLM takes them
+            heads = [base64_head(frame) for frame in text[start:].split(",")]
+            types = frozenset({kind} if all(head.startswith(_JPEG) for head in heads) else ())
+            head = next((head for head in heads if not head.startswith(_JPEG)), _JPEG)
+        else:
+            head = base64_head(text, start=start)
+            types = part_types(head)
+            if kind == "video_url" and (kind in types or head.startswith(b"ID3")):
+                types = part_types(base64_head(text, start=start, size=PROBED + HEAD))
+    except ValueError as error:
+        raise MessagesError(f"{place}: the data URL's content is not base64: {error}") from None
+    check_content(types, kind, place, head)
+    return None
 
 
 def _audio_content(text: str, place: str) -> bytes | None:

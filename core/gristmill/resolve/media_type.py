@@ -23,9 +23,12 @@ _STARTS = (
     (b"ID3", "audio/mpeg"),
     (b"fLaC", "audio/flac"),
     (b"#!AMR", "audio/amr"),
+    (b".snd", "audio/basic"),
+    (b"caff\0\1", "audio/x-caf"),
     (b"FLV\1", "video/x-flv"),
     (b"\0\0\1\xba", "video/mpeg"),
     (b"\0\0\1\xb3", "video/mpeg"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "video/x-ms-asf"),
     (b"PK\3\4", "application/zip"),
     (b"\x1f\x8b", "application/gzip"),
     (b"PAR1", "application/vnd.apache.parquet"),
@@ -77,6 +80,10 @@ def _from_content(head: bytes) -> str | None:
             return kind
     if head[:4] in (b"RIFF", b"RF64"):
         return _RIFF.get(head[8:12])
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return "audio/aiff"
+    if len(head) > 376 and head[0] == head[188] == head[376] == 0x47:
+        return "video/mp2t"
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12], "video/mp4")
     if head[4:8] in (b"moov", b"wide", b"mdat"):  # QuickTime before it had brands

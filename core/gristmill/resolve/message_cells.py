@@ -4,10 +4,11 @@ import binascii
 import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from gristmill.chat.content import check_content, part_types
 from gristmill.chat.media import Media, may_hold_media, media_of
 from gristmill.chat.messages import messages_text, parse_messages
 from gristmill.inputs.block import Block
@@ -43,6 +44,15 @@ class MessagesColumn:
         return MessageCells(self, block, supply)
 
 
+class _Encoded(NamedTuple):
+    """A file's content as base64, and what it is."""
+
+    text: str
+    media_type: str
+    part_types: frozenset[str]
+    head: bytes
+
+
 class _Conversation:
     """The messages of one cell whose files are on their way.
 
@@ -72,7 +82,7 @@ class MessageCells:
         self.files = 0
         self._supply = supply
         self._values: list[str | None] = []
-        self._encoded: dict[str, tuple[str, str]] = {}
+        self._encoded: dict[str, _Encoded] = {}
         self._encoded_bytes = 0
         self._cells = self._open(block.model_rows.column(column.index), block.errors, is_text=column.is_text)
 
@@ -170,14 +180,16 @@ class MessageCells:
         """One file in its place.
 
         Raises:
-            OSError, ValueError: it cannot be had, is empty, or makes the messages too large.
+            OSError, ValueError: it cannot be had, is none that an engine may have, or makes the messages too large.
         """
         if source is None:
             encoded, kind = _encode(media.content, "")
             media.content = None
             kind = media.media_type if kind == UNKNOWN and media.media_type else kind
         else:
-            encoded, kind = self._content(source)
+            made = self._content(source)
+            check_content(made.part_types, media.kind, media.place, made.head)
+            encoded, kind = made.text, made.media_type
         cell.size += len(encoded) // 4 * 3 - encoded.endswith("=") - encoded.endswith("==")
         if cell.size > self._supply.max_file_bytes:
             raise FileTooLargeError(
@@ -187,8 +199,8 @@ class MessageCells:
             )
         media.put(encoded, media_type=kind)
 
-    def _content(self, source: str | Fetch) -> tuple[str, str]:
-        """A file's content as base64, and its media type; a file that many rows name is encoded once."""
+    def _content(self, source: str | Fetch) -> "_Encoded":
+        """A file's content as base64, and what it is; a file that many rows name is encoded once."""
         location = source if isinstance(source, str) else source.location
         self.files += 1
         known = self._encoded.get(location)
@@ -202,11 +214,12 @@ class MessageCells:
             content = source.content
         if not len(content):
             raise ValueError("the file is empty")
-        made = _encode(content, location)
+        text, kind = _encode(content, location)
+        made = _Encoded(text, kind, part_types(content), bytes(memoryview(content)[:16]))
         if self._encoded_bytes > self._supply.target_bytes:
             self._forget()
         self._encoded[location] = made
-        self._encoded_bytes += len(made[0])
+        self._encoded_bytes += len(made.text)
         return made
 
     def _forget(self) -> None:
