@@ -1,6 +1,9 @@
+import traceback
+
 import pytest
 
 from gristmill.errors import SpecError
+from gristmill.settings import Settings
 from gristmill.spec.job import JobSpec
 
 
@@ -22,3 +25,10 @@ def test_an_error_names_each_wrong_field_with_its_value() -> None:
 def test_an_unknown_field_is_refused_by_name() -> None:
     with pytest.raises(SpecError, match=r"JobSpec\.replica: is not a field of it"):
         JobSpec(replica=2)
+
+
+@pytest.mark.parametrize("given", [{"a": "sk-lost"}, {"a": ["sk-lost"]}, "sk-lost", {"a": {"apikey": "sk-lost"}}])
+def test_a_whole_endpoint_in_the_wrong_form_may_be_its_key_and_is_not_repeated(given: object) -> None:
+    with pytest.raises(SpecError, match=r"settings\.endpoints") as caught:
+        Settings.load(endpoints=given)
+    assert "sk-lost" not in "".join(traceback.format_exception(caught.value))

@@ -11,6 +11,8 @@ __all__ = ["Spec", "spec_error"]
 
 _SECRETS = frozenset({"api_key", "base_url", "runtime_env", "storage_options"})
 """Fields whose values, or what stands in them, are not repeated."""
+_WHOLE = frozenset({"dict_type", "model_attributes_type", "model_type"})
+"""Problems with what should hold fields, and holds text that may be any of theirs."""
 _LIKE_SECRET = re.compile("key|secret|token|password", re.IGNORECASE)
 """A field that is none may be one of those, misspelt."""
 
@@ -24,7 +26,9 @@ def spec_error(owner: str, error: ValidationError) -> SpecError:
         if problem["type"] == "extra_forbidden":
             message = "is not a field of it"
         # A mapping may hold credentials (storage options, a runtime environment), and so may all that stands in one.
-        secret = isinstance(problem["input"], dict) or not _SECRETS.isdisjoint(problem["loc"])
+        secret = (
+            isinstance(problem["input"], dict) or problem["type"] in _WHOLE or not _SECRETS.isdisjoint(problem["loc"])
+        )
         secret = secret or (problem["type"] == "extra_forbidden" and bool(_LIKE_SECRET.search(field)))
         given = "" if problem["type"] == "missing" or not field or secret else f" (given: {problem['input']!r})"
         lines.append(f"{owner}{'.' if field else ''}{field}: {message}{given}")
