@@ -2,6 +2,7 @@
 
 import io
 import wave
+from typing import Any
 
 __all__ = ["SCRIPTS", "animation", "containers", "mp3", "pictures", "wav"]
 
@@ -98,8 +99,8 @@ def _packed(name: str, codec: str, *, sound: bool) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=name) as container:
         if sound:
-            stream = container.add_stream(codec, rate=44_100)
-            frames = []
+            stream: Any = container.add_stream(codec, rate=44_100)
+            frames: list[Any] = []
             for number in range(8):
                 frame = av.AudioFrame.from_ndarray(np.zeros((1, 4_608), np.int16), format="s16", layout="mono")
                 frame.rate, frame.pts = 44_100, number * 4_608

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from tests.chat import samples
 
 from gristmill.chat.media import may_hold_media
 from gristmill.chat.messages import parse_messages
@@ -331,6 +333,78 @@ def test_urls_are_read_where_they_are_allowed(storage: Storage, images: str) -> 
     assert missing.type == "FileNotFoundError"
     assert redirected.type == "AccessError"
     assert [error.type for error in resolved(storage, (), chats)] == ["AccessError"] * 3
+
+
+def refused(done: list[Any], place: str) -> bool:
+    return all(
+        (error.type, error.step) == ("MessagesError", "resolve")
+        and error.message.startswith(f"messages[1].content[0].{place}: ")
+        for error in done
+    )
+
+
+@pytest.mark.parametrize("name", samples.SCRIPTS)
+def test_what_is_no_media_reaches_no_engine_however_it_comes(place: tuple[Storage, str, dict], name: str) -> None:
+    storage, root, options = place
+    content = samples.SCRIPTS[name]
+    files = [f"{root}/a.mp4", f"{root}/a.wav", f"{root}/a.png"]
+    for file in files:
+        storage.write_bytes(file, content)
+    urls = [
+        f"data:video/mp4;base64,{b64(content)}",
+        f"DATA:image/png;charset=x;BASE64,{b64(content)}",
+        f"data:,{quote(content)}",
+        f"data:video/mp4;base64,\n{b64(content)}",
+        f"data:video/jpeg;base64,{b64(content)}",
+    ]
+    for part, field in ((image, "image_url.url"), (video, "video_url.url")):
+        done = resolved(storage, (root,), [user(part(one)) for one in (*files, *urls)], **options)
+        assert len(done) == len(files) + len(urls)
+        assert refused(done, field), done
+        assert [error.reference for error in done] == [*files, *[None] * len(urls)]
+    frames = f"data:video/jpeg;base64,{b64(samples.pictures()['JPEG'])},{b64(content)}"
+    assert refused(resolved(storage, (root,), [user(video(frames))], **options), "video_url.url")
+    sounds = [audio(one, **more) for one in (*files, b64(content), *urls[:3]) for more in ({}, {"format": "wav"})]
+    done = resolved(storage, (root,), [user(one) for one in sounds], **options)
+    assert len(done) == len(sounds)
+    assert refused(done, "input_audio.data"), done
+
+
+def test_one_file_may_be_right_for_one_part_and_wrong_for_another(place: tuple[Storage, str, dict]) -> None:
+    storage, root, options = place
+    storage.write_bytes(f"{root}/a.png", samples.pictures()["JPEG"])
+    storage.write_bytes(f"{root}/a.wav", samples.wav())
+    picture, sound = f"{root}/a.png", f"{root}/a.wav"
+    chats = [user(one) for one in (image(picture), video(picture), audio(picture), audio(sound), image(sound))]
+    done = resolved(storage, (root,), chats * 2, **options)
+    assert [isinstance(one, RowError) for one in done] == [False, True, True, False, True] * 2
+
+
+def test_media_of_every_kind_is_let_through_however_it_comes(storage: Storage, tmp_path: Path) -> None:
+    chats, films = [], samples.containers() | {kind: samples.animation(kind) for kind in ("GIF", "PNG")}
+    for kind, content in films.items():
+        (tmp_path / kind).write_bytes(content)
+        chats += [user(video(f"{tmp_path}/{kind}")), user(video(f"data:video/x;base64,{b64(content)}"))]
+        if kind not in ("GIF", "PNG"):
+            chats += [user(audio(f"{tmp_path}/{kind}", format="x")), user(audio(b64(content), format="x"))]
+    for kind, content in samples.pictures().items():
+        (tmp_path / kind).write_bytes(content)
+        chats += [user(image(f"{tmp_path}/{kind}")), user(image(f"data:;base64,{b64(content)}"))]
+    (tmp_path / "tagged").write_bytes(samples.mp3(tag=2_000_000))
+    jpeg = b64(samples.pictures()["JPEG"])
+    chats += [user(audio(f"{tmp_path}/tagged")), user(video(f"data:Video/JPEG;base64,{jpeg},{jpeg},{jpeg}"))]
+    done = resolved(storage, (str(tmp_path),), chats)
+    assert [one for one in done if isinstance(one, RowError)] == []
+    # Content in the messages stays as it is, and that of files is the same.
+    for chat, one in zip(chats, done, strict=True):
+        ((given, *_),), ((made, *_),) = ([message["content"] for message in messages[1:]] for messages in (chat, one))
+        kind = given["type"]
+        name = "data" if kind == "input_audio" else "url"
+        if not given[kind][name].startswith(str(tmp_path)):
+            assert made == given
+        else:
+            content = made[kind][name].rpartition(",")[2]
+            assert base64.b64decode(content) == Path(given[kind][name]).read_bytes()
 
 
 PART = pa.struct(
