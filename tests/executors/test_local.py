@@ -102,7 +102,7 @@ def test_a_worker_that_has_died_is_started_again_and_dies_again(start: Start) ->
 
 def fork_server() -> psutil.Process:
     """The fork server of this process."""
-    ours = psutil.Process().children()
+    ours = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
     return next(child for child in ours if any("multiprocessing.forkserver" in word for word in child.cmdline()))
 
 
