@@ -29,6 +29,7 @@ def test_a_prompt_serves_where_there_are_no_messages() -> None:
         pa.json_(),
         pa.list_(MESSAGE),
         pa.large_list(MESSAGE),
+        pa.list_view(MESSAGE),
         pa.list_(MESSAGE, 2),
         pa.list_(pa.map_(pa.string(), pa.string())),
     ],
@@ -48,14 +49,6 @@ def test_other_types_are_refused_with_the_way_out(kind: pa.DataType) -> None:
     assert "the function 'chat' takes JSON text or a list of structs in the column 'MESSAGES'" in text
     assert str(kind) in text
     assert "json.dumps(messages)" in text
-
-
-@pytest.mark.parametrize("kind", [pa.list_view(MESSAGE), pa.large_list_view(MESSAGE)])
-def test_list_views_are_refused_with_the_cast_that_makes_lists_of_them(kind: pa.DataType) -> None:
-    with pytest.raises(SchemaError, match=r"takes no list views in the column 'messages'.*cast\(pa\.list_\("):
-        chat_column(pa.schema({"messages": kind}))
-    column = pa.array([[{"role": "user", "content": "Hi"}]], kind)
-    assert chat_column(pa.schema({"messages": column.cast(pa.list_(column.type.value_type)).type})).is_messages
 
 
 def test_structs_of_another_form_are_refused() -> None:

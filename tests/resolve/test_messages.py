@@ -419,7 +419,9 @@ PLAIN = pa.struct({"role": pa.string(), "content": pa.string(), "name": pa.strin
 PARTS = pa.struct({"role": pa.dictionary(pa.int8(), pa.string()), "content": pa.list_(PART)})
 
 
-@pytest.mark.parametrize("kind", [pa.list_(PARTS), pa.large_list(PARTS), pa.list_(PARTS, 1)], ids=str)
+@pytest.mark.parametrize(
+    "kind", [pa.list_(PARTS), pa.large_list(PARTS), pa.list_view(PARTS), pa.list_(PARTS, 1)], ids=str
+)
 def test_structured_parts_become_json_text_with_content(storage: Storage, tmp_path: Path, kind: pa.DataType) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
     (tmp_path / "a.wav").write_bytes(WAV)

@@ -145,11 +145,6 @@ def _check_type(field: pa.Field, *, what: str, is_messages: bool) -> None:
         raise SchemaError(f"{what} takes text in the column {field.name!r}, which holds {field.type}; cast it to text")
     item = _item_type(field.type)
     if item is None or not (pa.types.is_struct(item) or pa.types.is_map(item)):
-        if _is_view(field.type):
-            raise SchemaError(
-                f"{what} takes no list views in the column {field.name!r}, which holds {field.type}; "
-                f"cast it to a list with column.cast(pa.list_(column.type.value_type)), or {_WAY_OUT}"
-            )
         raise SchemaError(
             f"{what} takes JSON text or a list of structs in the column {field.name!r}, which holds {field.type}; "
             f"{_WAY_OUT}"
@@ -171,14 +166,12 @@ def holds_text(kind: pa.DataType) -> bool:
 
 
 def _item_type(kind: pa.DataType) -> pa.DataType | None:
-    """The type of the items of a list; None where it is none. Views are none: Arrow makes no batches of them."""
+    """The type of the items of a list of any kind; None where it is none."""
     kind = stored_type(kind)
-    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    lists = (
+        pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view,
+        pa.types.is_large_list_view,
+    )  # fmt: skip
     if pa.types.is_map(kind) or not any(test(kind) for test in lists):
         return None
     return stored_type(kind.value_type)
-
-
-def _is_view(kind: pa.DataType) -> bool:
-    kind = stored_type(kind)
-    return bool(pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind))

@@ -85,7 +85,9 @@ def _pieces(source: FrameSource | QuerySource) -> Iterator[Piece]:
         columns = []
         for column, field in zip(batch.columns, source.schema, strict=True):
             try:
-                columns.append(fit_column(column, field.type))
+                fitted = fit_column(column, field.type)
+                fitted.validate()  # Arrow's casts of nested types can go wrong
+                columns.append(fitted)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise SchemaError(f"{what}: column {field.name!r} cannot be stored as {field.type}: {error}") from error
         yield Piece(pa.RecordBatch.from_arrays(columns, schema=source.schema))
