@@ -5,6 +5,7 @@ import wave
 import numpy as np
 import pytest
 from PIL import Image
+from tests.chat import samples
 
 from gristmill.engines.media import to_audio, to_bytes, to_image
 
@@ -51,8 +52,14 @@ def test_sound_is_mixed_to_one_channel_of_floats() -> None:
 
 
 def test_sound_of_another_rate_or_format_is_left_to_the_pipeline() -> None:
-    for content in (wav([[1]], 8_000), b"ID3..."):
+    for content in (wav([[1]], 8_000), samples.mp3(), samples.mp3(tag=50)):
         assert to_audio(content, 16_000) is content
+
+
+@pytest.mark.parametrize("name", samples.SCRIPTS)
+def test_what_is_no_sound_is_not_left_to_the_pipeline(name: str) -> None:
+    with pytest.raises(ValueError, match="no sound of a known format"):
+        to_audio(samples.SCRIPTS[name], 16_000)
 
 
 def test_a_list_of_samples_is_sound_already() -> None:

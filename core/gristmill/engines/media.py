@@ -9,6 +9,8 @@ import io
 import wave
 from typing import Any
 
+from gristmill.chat.content import part_types
+
 __all__ = ["to_audio", "to_bytes", "to_image"]
 
 
@@ -53,12 +55,17 @@ def to_audio(value: Any, rate: int) -> Any:
 
     Returns:
         A float32 array of shape (samples,), or bytes for the pipeline to decode (with ffmpeg).
+
+    Raises:
+        ValueError: it is no sound, such as a playlist, whose files ffmpeg would open.
     """
     import numpy as np
 
     if isinstance(value, list):
         return np.asarray(value, dtype=np.float32)
     data = to_bytes(value)
+    if "input_audio" not in part_types(data):
+        raise ValueError(f"the cell's content is no sound of a known format (it begins with {data[:16]!r})")
     if data[:4] != b"RIFF":
         return data
     with wave.open(io.BytesIO(data)) as file:
