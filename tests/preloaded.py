@@ -159,7 +159,7 @@ def _answer(call: bytes) -> bytes:
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(folder)
-        sys.path[:] = path
+        sys.path[:] = path if str(ROOT) in path else [*path, str(ROOT)]  # for processes that import what this one has
         return bytes(cloudpickle.dumps((True, function(*arguments, **named))))
     except BaseException as error:  # noqa: BLE001 - it is raised on the other side
         error.add_note(traceback.format_exc())

@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,20 +57,26 @@ class Work:
     rows: int = ROWS
     killer: int | None = None
 
-    def submit(self, *arguments: str, **options: Any) -> gristmill.Job:
+    def prepare(self) -> Path:
+        """Write the input."""
         self.steps.mkdir(parents=True, exist_ok=True)
         self.monkeypatch.setenv("GRISTMILL_TEST_STEPS", str(self.steps))
         folder = self.root / f"{self.name}-input"
+        folder.mkdir()
+        for at in range(0, self.rows, FILE):
+            rows = range(at, at + FILE)
+            table = {
+                "row": rows,
+                "messages": [json.dumps(conversation(row)) for row in rows],
+                "seed": pa.array([DEADLY_SEED if row == self.killer else None for row in rows], pa.int64()),
+            }
+            pq.write_table(pa.table(table), folder / f"{at:04d}.parquet")
+        return folder
+
+    def submit(self, *arguments: str, **options: Any) -> gristmill.Job:
+        folder = self.root / f"{self.name}-input"
         if not folder.exists():
-            folder.mkdir()
-            for at in range(0, self.rows, FILE):
-                rows = range(at, at + FILE)
-                table = {
-                    "row": rows,
-                    "messages": [json.dumps(conversation(row)) for row in rows],
-                    "seed": pa.array([DEADLY_SEED if row == self.killer else None for row in rows], pa.int64()),
-                }
-                pq.write_table(pa.table(table), folder / f"{at:04d}.parquet")
+            self.prepare()
         return gristmill.run_batch(
             f"hf:{self.model}",
             input_location=str(folder),
@@ -98,22 +105,21 @@ class Work:
 
     @property
     def steps(self) -> Path:
-        return self.root / f"{self.name}-steps"
+        return self.root / "steps"
 
     def engines(self) -> list[int]:
         """The processes in which the model has run for some steps."""
         return [int(file.name) for file in self.steps.iterdir() if file.stat().st_size >= STEPS]
 
-    def at_work(self) -> int:
+    def at_work(self, job: gristmill.Job) -> int:
         """The process in which the model runs now, as soon as it is in mid-generation."""
-        seen = set(self.engines())
         found: list[int] = []
 
         def there() -> bool:
-            found[:] = [pid for pid in self.engines() if not gone([pid]) and (pid not in seen or not seen)]
+            assert job.status in (JobStatus.PENDING, JobStatus.RUNNING), job.message
+            found[:] = set(self.engines()) & set(processes_of(job))
             return bool(found)
 
-        seen = {pid for pid in seen if gone([pid])}
         until(there)
         return found[0]
 
@@ -136,15 +142,15 @@ def make(llama: str, tmp_path: Path, settings: Settings, monkeypatch: pytest.Mon
 @pytest.fixture(scope="module")
 def unharmed(llama: str, answers: Callable[..., list[str]]) -> list[str]:
     """What vLLM says to each conversation."""
-    return answers(llama, [conversation(row) for row in range(ROWS)], temperature=0, max_tokens=TOKENS)
+    return answers(llama, [conversation(row) for row in range(2 * ROWS)], temperature=0, max_tokens=TOKENS)
 
 
 def processes_of(job: gristmill.Job) -> list[int]:
-    """The runner of a job and everything below it."""
+    """The runner of a job, once it has begun, and everything below it."""
     progress = job.progress()
-    assert progress is not None
-    runner = psutil.Process(int(progress.process["pid"]))
-    return [runner.pid, *(child.pid for child in runner.children(recursive=True))]
+    if progress is None or not psutil.pid_exists(pid := int(progress.process["pid"])):
+        return []
+    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
 
 
 def test_a_killed_worker_and_a_row_that_kills_cost_nobody_else_a_row(
@@ -152,7 +158,7 @@ def test_a_killed_worker_and_a_row_that_kills_cost_nobody_else_a_row(
 ) -> None:
     work = make(killer=KILLER)
     job = work.submit()
-    os.kill(work.at_work(), signal.SIGKILL)
+    os.kill(work.at_work(job), signal.SIGKILL)
     assert job.wait(240) is JobStatus.DONE, job.message
     rows = work.found()
     assert [row["row"] for row in rows] == list(range(ROWS))
@@ -168,13 +174,13 @@ def test_a_killed_worker_and_a_row_that_kills_cost_nobody_else_a_row(
 def test_the_death_of_vllms_own_process_is_survived_and_cancelling_ends_all_of_them(make: Callable[..., Work]) -> None:
     work = make(rows=2_000)
     job = work.submit(engine_mode="own_process")
-    first = work.at_work()
+    first = work.at_work(job)
     assert first not in psutil.Process(processes_of(job)[0]).children()  # it is the worker's child
     os.kill(first, signal.SIGKILL)
     until(lambda: set(work.engines()) - {first})
     assert job.status is JobStatus.RUNNING
     there = processes_of(job)
-    assert work.at_work() in there
+    assert work.at_work(job) in there
     job.cancel()
     assert job.wait(30) is JobStatus.CANCELLED
     until(lambda: gone(there), seconds=30)
@@ -184,9 +190,12 @@ def test_the_death_of_vllms_own_process_is_survived_and_cancelling_ends_all_of_t
 def test_a_killed_runner_harms_no_other_job_and_its_own_goes_on_where_it_was(
     make: Callable[..., Work], unharmed: list[str]
 ) -> None:
-    one, other = make(name="one"), make(name="other")
-    jobs = one.submit(), other.submit()
-    worker = one.at_work()
+    one, other = make(name="one", rows=2 * ROWS), make(name="other", rows=2 * ROWS)
+    one.prepare()
+    other.prepare()
+    with ThreadPoolExecutor() as pool:  # each waits for its runner to check the request
+        jobs = list(pool.map(Work.submit, (one, other)))
+    worker = one.at_work(jobs[0])
     runner = processes_of(jobs[0])[0]
     os.kill(runner, signal.SIGKILL)
     until(lambda: gone([runner, worker]))
@@ -195,7 +204,7 @@ def test_a_killed_runner_harms_no_other_job_and_its_own_goes_on_where_it_was(
     assert [job.wait(240) for job in (again, jobs[1])] == [JobStatus.DONE] * 2, (again.message, jobs[1].message)
     for work in (one, other):
         rows = work.found()
-        assert [row["row"] for row in rows] == list(range(ROWS))
+        assert [row["row"] for row in rows] == list(range(2 * ROWS))
         assert [row["response"] for row in rows] == unharmed
 
 
