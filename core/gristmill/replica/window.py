@@ -183,15 +183,15 @@ class Window:
         keys, errors = arrival.keys, assembly.errors
         self.room.finished_rows += len(errors)  # what failed before has come back as well
         if keys is not None and self._grouping.add(keys):
-            self._loop.create_task(self._ramp()).add_done_callback(self._check)
+            self._loop.create_task(self._settle()).add_done_callback(self._check)
         for index, cells in enumerate(arrival.cells):
             if index not in errors:
                 key = "" if keys is None else keys[index]
                 self._buffer.add(WaitingRow(assembly, index, cells, key=key, size=arrival.row_bytes))
         self._fill()
 
-    async def _ramp(self) -> None:
-        await self._grouping.ramp(self._feed)
+    async def _settle(self) -> None:
+        await self._grouping.settle(self._feed)
         self._fill()
 
     async def _run_carefully(self, assembly: Assembly, arrival: Arrival) -> None:
