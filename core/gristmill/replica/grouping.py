@@ -10,10 +10,12 @@ from gristmill.replica.room import Room
 
 __all__ = ["Grouping"]
 
-_PAUSE = 0.1
+_PAUSE = 0.25
 _IDLE = 0.01
+_IDLE_GROUPED = 0.05
 _LOOK = 0.002
-"""Seconds: the longest pause at the start, how long no rows come before it ends, and between two looks."""
+"""Seconds: the longest pause at the start, how long no rows come before it ends (longer where they gain by
+being grouped), and between two looks."""
 
 
 class Grouping:
@@ -65,12 +67,10 @@ class Grouping:
         """Wait until enough rows are known; then `allowed` is a whole window."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _PAUSE
-        while (  # noqa: ASYNC110 - it looks at what another thread counts
-            not feed.is_over
-            and self._room.waiting < self._room.capacity
-            and feed.idle_seconds < _IDLE
-            and loop.time() < deadline
-        ):
+        while not feed.is_over and self._room.waiting < self._room.capacity and loop.time() < deadline:
+            idle = feed.idle_seconds
+            if idle >= _IDLE and (idle >= _IDLE_GROUPED or not self._sample.look_at_news()):
+                break
             await asyncio.sleep(_LOOK)
         self._look()
         self.allowed = self._window

@@ -60,6 +60,10 @@ class PrefixSample:
         """Whether so many keys are new that it pays to look again: as many as were seen, or a thousand."""
         return self._unseen >= min(_EVERY, max(1, self._seen))
 
+    def look_at_news(self) -> bool:
+        """As `look`, where there are new keys; `is_worth`."""
+        return self.look() if self._unseen else self.is_worth
+
     def look(self) -> bool:
         """Look whether rows gain; `is_worth`."""
         self._seen += self._unseen
