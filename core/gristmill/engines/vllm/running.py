@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -52,7 +53,31 @@ class Running(Protocol):
         ...
 
 
-class InProcess:
+class _Frontend(ABC):
+    """What both ways share: all but how a prompt is run.
+
+    Args:
+        engine: the engine.
+    """
+
+    def __init__(self, engine: InProcessEngine | AsyncEngine) -> None:
+        self._render_text = engine.render_text
+        self.max_in_flight = engine.max_in_flight
+        self.has_template = engine.has_template
+        self.prepare = engine.prepare
+        self.verify = engine.verify
+        self.close = engine.close
+        self._names = itertools.count()
+
+    async def complete(self, text: str, prepared: Prepared, adapter: Adapter | None) -> Answer:
+        """See `Running.complete`."""
+        return await self._run(self._render_text(text, prepared), prepared, adapter)
+
+    @abstractmethod
+    async def _run(self, prompt: Any, prepared: Prepared, adapter: Adapter | None) -> Answer: ...
+
+
+class InProcess(_Frontend):
     """vLLM in this process and thread: between two steps of the engine, finished rows leave and new ones come in.
 
     Args:
@@ -60,13 +85,8 @@ class InProcess:
     """
 
     def __init__(self, engine: InProcessEngine) -> None:
+        super().__init__(engine)
         self._engine = engine
-        self.max_in_flight = engine.max_in_flight
-        self.has_template = engine.has_template
-        self.prepare = engine.prepare
-        self.verify = engine.verify
-        self.close = engine.close
-        self._names = itertools.count()
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self._stepping: asyncio.Task[None] | None = None
         self._dead: EngineDeadError | None = None
@@ -74,10 +94,6 @@ class InProcess:
     async def chat(self, messages: list[dict[str, Any]], prepared: Prepared, adapter: Adapter | None) -> Answer:
         """See `Running.chat`."""
         return await self._run(self._engine.render(messages, prepared), prepared, adapter)
-
-    async def complete(self, text: str, prepared: Prepared, adapter: Adapter | None) -> Answer:
-        """See `Running.complete`."""
-        return await self._run(self._engine.render_text(text, prepared), prepared, adapter)
 
     def gauges(self) -> Mapping[str, float]:
         """See `Running.gauges`."""
@@ -123,7 +139,7 @@ class InProcess:
         self._waiting = {}
 
 
-class OutOfProcess:
+class OutOfProcess(_Frontend):
     """vLLM's engine in a process of its own.
 
     Args:
@@ -131,22 +147,13 @@ class OutOfProcess:
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
         self._engine = engine
-        self.max_in_flight = engine.max_in_flight
-        self.has_template = engine.has_template
-        self.prepare = engine.prepare
-        self.verify = engine.verify
-        self.close = engine.close
-        self._names = itertools.count()
         self._unfinished = 0
 
     async def chat(self, messages: list[dict[str, Any]], prepared: Prepared, adapter: Adapter | None) -> Answer:
         """See `Running.chat`."""
         return await self._run(await self._engine.render(messages, prepared), prepared, adapter)
-
-    async def complete(self, text: str, prepared: Prepared, adapter: Adapter | None) -> Answer:
-        """See `Running.complete`."""
-        return await self._run(self._engine.render_text(text, prepared), prepared, adapter)
 
     def gauges(self) -> Mapping[str, float]:
         """See `Running.gauges`."""
