@@ -1,6 +1,7 @@
 """Finding the rows of a delimited text file that do not parse, or do not fit their types."""
 
 import io
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -52,7 +53,7 @@ class RowRepair:
     def __init__(self, location: str, fit: Fit) -> None:
         self._location = location
         self._fit = fit
-        self._invalid: list[tuple[int, str]] = []
+        self._invalid: deque[tuple[int, str]] = deque()  # Arrow's threads append while others are taken
         self._record = _HEADER + 1
         self._extra_lines = 0
 
@@ -69,24 +70,20 @@ class RowRepair:
         lines: list[int] = []
         places: list[int | None] = []
         problems: dict[int, str] = {}
-        invalid = sorted(self._invalid)
-        taken = 0
         for place in range(batch.num_rows + 1):
-            while taken < len(invalid) and invalid[taken][0] == self._record:
-                problems[len(places)] = invalid[taken][1]
+            while self._invalid and self._invalid[0][0] == self._record:
+                _, problems[len(places)] = self._invalid.popleft()
                 places.append(None)
                 lines.append(self._record + self._extra_lines)
                 self._record += 1
-                taken += 1
             if place < batch.num_rows:
                 places.append(place)
                 lines.append(self._record + self._extra_lines)
                 self._record += 1
                 if newlines is not None:
                     self._extra_lines += newlines[place]
-        if last and taken < len(invalid):
+        if last and self._invalid:
             raise AssertionError(f"rows out of step at record {self._record} of {self._location}")
-        self._invalid = invalid[taken:]
         return RawRows(batch, lines, places, problems)
 
     def converted(self, rows: RawRows, start: int, length: int) -> Piece:

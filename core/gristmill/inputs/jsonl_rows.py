@@ -23,7 +23,8 @@ _FEW = 256
 
 def _blocks(file: InputFile) -> Iterator[bytes]:
     """The file in blocks of whole lines, each with its line end."""
-    stream = file.text()
+    with named(file.location):
+        stream = file.text()
     rest = b""
     while True:
         with named(file.location):

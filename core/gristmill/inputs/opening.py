@@ -1,6 +1,7 @@
 """Opening an input file: unchanged since it was planned, and with its own failures told apart from bad content."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -59,15 +60,12 @@ class _Watched:
 
 
 class InputFile:
-    """An open input file.
+    """An input file.
 
     Args:
         location: where it stands.
-        opened: opens it; again for each pass over compressed text.
+        opened: opens it; anew for each pass over text.
         is_remote: whether reading it costs requests.
-
-    Attributes:
-        file: its bytes, for Arrow.
     """
 
     def __init__(self, location: str, opened: Callable[[], Any], *, is_remote: bool) -> None:
@@ -75,25 +73,28 @@ class InputFile:
         self.is_remote = is_remote
         self._open = opened
         self._watched: list[_Watched] = []
-        self._files: list[pa.NativeFile] = []
-        self.file = self._another()
+
+    @functools.cached_property
+    def file(self) -> pa.NativeFile:
+        """Its bytes, for Arrow; read by one at a time."""
+        return self._another()
 
     def _another(self) -> pa.NativeFile:
         opened = self._open()
         if isinstance(opened, _Watched):
             self._watched.append(opened)
             opened = pa.PythonFile(opened, mode="r")
-        self._files.append(opened)
         return opened
 
     def text(self) -> pa.NativeFile:
-        """Its bytes from the beginning, decompressed as its name says."""
+        """Its bytes from the beginning, decompressed as its name says; a stream of its own at each call.
+
+        Arrow reads text ahead in a thread, which goes on for a while when the reader has been given up: it must take
+        nothing away from the next one, and closes the file itself when it lets go of it.
+        """
         codec = codec_of(self.location)
-        if codec is None:
-            self.file.seek(0)
-            return self.file
-        # Arrow's decompressor closes what it reads from when it goes
-        return pa.CompressedInputStream(self._another(), codec)
+        stream = self._another()
+        return stream if codec is None else pa.CompressedInputStream(stream, codec)
 
     def is_content(self, error: BaseException) -> bool:
         """Whether an error that Arrow raised is about what the file holds, rather than about getting at it."""
@@ -104,9 +105,9 @@ class InputFile:
         return isinstance(error, pa.ArrowException) or (isinstance(error, OSError) and error.errno is None)
 
     def close(self) -> None:
-        """Close the file."""
-        for file in self._files:
-            file.close()
+        """Close the file; streams of its text close when their readers are gone."""
+        if "file" in self.__dict__:
+            self.file.close()
 
 
 def file_error(location: str, error: BaseException) -> OSError:
