@@ -118,7 +118,7 @@ def test_several_killers_in_one_shard_are_all_found() -> None:
     assert run.tally.errors == 4
 
 
-@pytest.mark.parametrize(("rows", "deaths"), [(1, 3), (16, 3), (256, 4), (1_000, 5), (1_000_000, 7)])
+@pytest.mark.parametrize(("rows", "deaths"), [(1, 4), (16, 4), (256, 5), (1_000, 6), (1_000_000, 8)])
 def test_a_killer_takes_few_deaths(rows: int, deaths: int) -> None:
     run = Run(shards=1, rows=rows, behave=dies_on(rows * 2 // 3))
     assert run() is None
@@ -138,7 +138,7 @@ def test_only_tasks_with_rows_in_flight_are_suspects_of_a_dead_engine() -> None:
 
     run = Run(shards=2, rows=50, behave=behave)
     assert run(workers=1) is None
-    assert [task.shard.index for _, task in run.executor.assigned if task.careful] == [1]
+    assert [task.shard.index for _, task in run.executor.assigned if task.is_rerun] == [1]
     assert run.tally.errors == 0
     assert any("CUDA error" in text for text in run.logged)
 
@@ -156,7 +156,20 @@ def test_a_task_whose_rows_rest_is_no_suspect() -> None:
 
     run = Run(shards=2, rows=50, behave=behave)
     assert run(workers=1) is None
-    assert [task.shard.index for _, task in run.executor.assigned if task.careful] == [1]
+    assert [task.shard.index for _, task in run.executor.assigned if task.is_rerun] == [1]
+
+
+def test_after_one_death_nothing_is_slow() -> None:
+    seen: list[int] = []
+
+    def behave(task: Task) -> list[Event]:
+        seen.append(task.id)
+        return [Began(task.id), Died("killed by SIGKILL")] if len(seen) == 3 else done(task)
+
+    run = Run(shards=9, rows=50, behave=behave)
+    assert run(workers=1) is None
+    assert run.executor.restarts == 1
+    assert not [task for _, task in run.executor.assigned if task.careful]
 
 
 def test_a_worker_gets_what_it_wants_to_hold_while_it_is_alone() -> None:

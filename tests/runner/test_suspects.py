@@ -7,9 +7,11 @@ from gristmill.runner.suspects import after_death
 SHARD = Shard(0, (Slice("/f", 1, "", None, 0, 100),))
 
 
-def test_a_first_death_only_makes_the_task_careful() -> None:
+def test_after_a_first_death_the_task_is_run_as_before_and_after_a_second_it_is_careful() -> None:
     (again,) = after_death(Task(1, SHARD), announced=None, reason="SIGKILL")
-    assert (again.start, again.stop, again.careful) == (0, None, True)
+    assert (again.start, again.stop, again.careful) == (0, None, False)
+    (careful,) = after_death(again, announced=None, reason="SIGKILL")
+    assert (careful.start, careful.stop, careful.careful) == (0, None, True)
 
 
 def test_announced_rows_are_cut_out_and_the_rest_is_innocent() -> None:
@@ -29,7 +31,7 @@ def test_a_row_that_dies_alone_among_others_has_died_alone_once() -> None:
 
 
 def test_a_death_among_others_counts_against_no_row() -> None:
-    (again,) = after_death(Task(1, SHARD, 5, 6), announced=None, reason="SIGSEGV")
+    (again,) = after_death(Task(1, SHARD, 5, 6, is_rerun=True), announced=None, reason="SIGSEGV")
     (first,) = after_death(again, announced=(5, 6), reason="SIGSEGV")
     assert first.verdict is None
 

@@ -27,6 +27,7 @@ class Task:
         shard: the shard.
         start: the first row, counted within the shard.
         stop: the row after the last; None for the shard's end.
+        is_rerun: a worker died while it ran some of these rows, perhaps for a reason of its own.
         careful: the range is suspected of killing its worker: announce each call to the model before making it.
         deaths: how many workers have died while they ran nothing but this one row.
         failures: how often storage has failed it.
@@ -37,6 +38,7 @@ class Task:
     shard: Shard
     start: int = 0
     stop: int | None = None
+    is_rerun: bool = False
     careful: bool = False
     deaths: int = 0
     failures: int = 0

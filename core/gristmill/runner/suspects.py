@@ -1,9 +1,10 @@
 """After a worker's death: which rows to run again, and how, until the one that kills is found.
 
-A death may have any cause, so the first only makes its task *careful*: run again alone, each call to the model
-announced before it is made. When a careful task dies too, the announced rows are the suspects; they are cut into
-sixteen calls the next time, and so on down to one row. A row that dies alone twice is convicted: it is recorded as
-failed and never run again. A thousand rows take five deaths, a million seven.
+A death may have any cause, and most are no row's fault, so after the first all is run again as it was, as fast as
+ever. A task that dies a second time becomes *careful*: it is run alone, each call to the model announced before it is
+made. When a careful task dies too, the announced rows are the suspects; they are cut into sixteen calls the next time,
+and so on down to one row. A row that dies alone twice is convicted: it is recorded as failed and never run again. A
+thousand rows take six deaths, a million eight.
 """
 
 from dataclasses import replace
@@ -27,7 +28,7 @@ def after_death(task: Task, *, announced: tuple[int, int] | None, reason: str) -
         reason: how the worker died.
     """
     if not task.careful or announced is None:
-        return [replace(task, careful=True)]
+        return [replace(task, is_rerun=True, careful=task.is_rerun)]
     first, last = announced
     pieces = []
     if first > task.start:
