@@ -57,6 +57,18 @@ class Grouped(Recording):
         return str(row["prompt"])
 
 
+class Patient(Grouped):
+    """Slower than the feed, however slow that is."""
+
+    bench: Bench
+    rows: int
+
+    async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        room = self.bench.window.room
+        await until(lambda: room.waiting >= 3_800 or room.read_rows == self.rows)
+        return await super().infer_row(row)
+
+
 def tasks(prompts: list[str], *, shard_rows: int = 1_000, block_rows: int = 250, careful: bool = False) -> list[Item]:
     """The prompts as shards, in order."""
     found: list[Item] = []
@@ -78,6 +90,8 @@ def mixed(rows: int, *, prefixes: int = 200) -> list[str]:
 def run(model: Recording, prompts: list[str], items: list[Item] | Iterator[Item] | None = None) -> Bench:
     """Run all prompts and see that every one came out, in order."""
     bench = Bench(model)
+    if isinstance(model, Patient):
+        model.bench, model.rows = bench, len(prompts)
     asyncio.run(bench.window.run(tasks(prompts) if items is None else items))
     results = [item for item in bench.emitted if isinstance(item, Result)]
     found = [value for result in results for value in result.rows.column(0).to_pylist()]
@@ -97,7 +111,7 @@ def run(model: Recording, prompts: list[str], items: list[Item] | Iterator[Item]
 
 def test_two_hundred_prefixes_in_any_mixture_are_sent_one_after_the_other() -> None:
     prompts = mixed(6_000)
-    plain, grouped = Recording(), Grouped()
+    plain, grouped = Recording(), Patient()
     run(plain, prompts)
     run(grouped, prompts)
     assert plain.switches > 5_900
@@ -112,19 +126,9 @@ def test_few_rows_are_grouped_too() -> None:
 
 
 def test_groups_are_as_long_as_the_buffer_lets_them_where_there_are_many_rows() -> None:
-    class Waiting(Grouped):
-        """Slower than the feed, however slow that is."""
-
-        async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-            room = bench.window.room
-            await until(lambda: room.waiting >= 3_800 or room.read_rows == len(prompts))
-            return await super().infer_row(row)
-
     prompts = mixed(30_000)
-    model = Waiting(delay=0)
-    bench = Bench(model)
-    asyncio.run(bench.window.run(tasks(prompts)))
-    assert len(model.sent) == len(prompts)
+    model = Patient(delay=0)
+    run(model, prompts)
     assert model.switches <= 200 * (30_000 / 8_192 + 2)
 
 
