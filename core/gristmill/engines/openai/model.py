@@ -88,12 +88,17 @@ class ChatModel(_Requests):
         messages = self._column.messages(row)
         body = self._body.write(messages_text(messages), params)
         estimate = estimate_tokens(messages, params) if self._client.gate.counts_tokens else 0
-        found, usage = await self._client.post("/chat/completions", body, read=self._read, tokens=estimate)
+        count = params.get("n") or 1
+
+        def read(reply: dict[str, Any]) -> tuple[Mapping[str, Any], Usage]:
+            return self._read(reply, count)
+
+        found, usage = await self._client.post("/chat/completions", body, read=read, tokens=estimate)
         self._count(usage, estimate=estimate)
         return found
 
-    def _read(self, reply: dict[str, Any]) -> tuple[Mapping[str, Any], Usage]:
-        choices, usage = read_choices(reply), read_usage(reply)
+    def _read(self, reply: dict[str, Any], count: int) -> tuple[Mapping[str, Any], Usage]:
+        choices, usage = read_choices(reply, count=count), read_usage(reply)
         found = self._form.row(
             id=_text(reply.get("id")),
             created=whole(reply.get("created")),
