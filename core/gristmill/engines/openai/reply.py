@@ -9,7 +9,10 @@ from typing import Any
 from gristmill.chat.response import Choice, TokenLogprob
 from gristmill.engines.openai.errors import ReplyError, RequestError
 
-__all__ = ["LARGE", "Usage", "error_of", "read_choices", "read_embedding", "read_reply", "read_usage", "whole"]
+__all__ = [
+    "LARGE", "Usage", "error_of", "is_object", "no_object", "read_choices", "read_embedding", "read_reply",
+    "read_usage", "whole",
+]  # fmt: skip
 
 LARGE = 1024**2
 """Bytes; a larger answer takes so long to read that it is done in a thread, which must let others go on meanwhile."""
@@ -44,6 +47,21 @@ class Usage:
     cached: int | None = None
 
 
+def is_object(content: bytes) -> bool:
+    r"""Whether a body begins as a JSON object does; services that keep a connection alive send blanks before it.
+
+    Example:
+        >>> is_object(b'\n\n{"id": 1}'), is_object(b"<html>"), is_object(b"")
+        (True, False, False)
+    """
+    return content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
+
+
+def no_object(content: bytes) -> ReplyError:
+    """The error for a body that is no JSON object, such as the page of a proxy."""
+    return ReplyError(f"200, and the answer is no JSON object (it begins {_begin(content)})")
+
+
 def read_reply(content: bytes) -> dict[str, Any]:
     """The object in the body of a 200.
 
@@ -58,7 +76,7 @@ def read_reply(content: bytes) -> dict[str, Any]:
     if b"\\ud" in content or b"\\uD" in content:  # perhaps half a character, where an answer was cut
         reply = _whole_characters(reply)
     if not isinstance(reply, dict):
-        raise ReplyError(f"the answer is no JSON object (it begins {_begin(content)})")
+        raise no_object(content)
     if reply.get("error") is not None or reply.get("object") == "error":
         raise error_of(200, content)
     return reply
