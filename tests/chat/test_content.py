@@ -1,4 +1,3 @@
-import base64
 import io
 
 import pytest
@@ -6,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.chat import samples
 
-from gristmill.chat.content import PROBED, base64_head, check_content, part_types
+from gristmill.chat.content import PROBED, check_content, part_types
 from gristmill.errors import MessagesError
 
 SOUND_OR_FILM = {"input_audio", "video_url"}
@@ -86,20 +85,6 @@ def test_an_error_names_the_place_the_beginning_and_the_way_out() -> None:
     with pytest.raises(MessagesError, match="there is none"):
         check_content(frozenset(), "input_audio", "messages[0]", b"")
     check_content(frozenset({"image_url"}), "image_url", "messages[0]", b"")
-
-
-@given(st.binary(max_size=2_000), st.integers(0, 20), st.integers(1, 600), st.booleans())
-def test_the_head_of_base64_is_that_of_its_content(content: bytes, start: int, size: int, wrapped: bool) -> None:
-    text = base64.b64encode(content).decode()
-    if wrapped:
-        text = "\n".join(text[at : at + 60] for at in range(0, len(text), 60))
-    assert base64_head("." * start + text, start=start, size=size)[:size] == content[:size]
-
-
-@pytest.mark.parametrize("text", ["A", "AAA", "AA==AAAA", "A-_A", "%41AA", "ÄAAA", "====", "AA=A" * 400])
-def test_what_is_no_base64_has_no_head(text: str) -> None:
-    with pytest.raises(ValueError, match=r"\w"):
-        base64_head(text)
 
 
 @given(st.binary(max_size=700))

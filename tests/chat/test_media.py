@@ -4,12 +4,15 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gristmill.chat.media import may_hold_media, media_of
 from gristmill.chat.messages import parse_messages
 from gristmill.errors import MessagesError
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(50))
+JPEG = b"\xff\xd8\xff\xe0" + bytes(29)
 MP4 = b"\0\0\0\x18ftypisom" + bytes(40)
 WAV = b"RIFF\x24\0\0\0WAVEfmt " + bytes(30)
 MP3 = b"\xff\xfb\x90\x64" + bytes(200)
@@ -21,6 +24,10 @@ def user(*parts: dict[str, Any]) -> list[dict[str, Any]]:
 
 def image(url: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url, "detail": "high"}}
+
+
+def video(url: str) -> dict[str, Any]:
+    return {"type": "video_url", "video_url": {"url": url}}
 
 
 def audio(data: str, **more: str) -> dict[str, Any]:
@@ -35,7 +42,7 @@ def test_references_are_found_in_order_with_their_places() -> None:
     messages = [
         *user({"type": "text", "text": "see /not/a/reference.png"}, image("@s/a.png"), image("https://x.org/b?c=d")),
         {"role": "assistant", "content": "@s/not.png"},
-        *user({"type": "video_url", "video_url": {"url": "/v.mp4"}}, audio("s3://b/a.wav")),
+        *user(video("/v.mp4"), audio("s3://b/a.wav")),
     ]
     assert [(one.place, one.reference) for one in media_of(messages)] == [
         ("messages[0].content[1].image_url.url", "@s/a.png"),
@@ -57,8 +64,8 @@ def test_content_takes_the_place_of_references_and_the_rest_stays() -> None:
 def test_data_urls_of_images_and_ready_audio_stay() -> None:
     messages = user(
         image(f"data:image/png;base64,{b64(PNG)}"),
-        image(f"DATA:;base64,{b64(PNG)[:40]} {b64(PNG)[40:]}"),
-        {"type": "video_url", "video_url": {"url": f"data:video/mp4;base64,{b64(MP4)}"}},
+        video(f"data:video/jpeg;base64,{b64(JPEG)},{b64(JPEG)}"),
+        video(f"data:video/mp4;base64,{b64(MP4)}"),
         audio(b64(WAV), format="wav"),
         audio(b64(MP3), format="mp3"),
     )
@@ -137,6 +144,77 @@ def test_an_image_in_a_data_url_without_base64_is_put_into_base64() -> None:
     assert (one.reference, one.content) == ("", PNG)
     one.put(b64(PNG), media_type="image/png")
     assert messages == user(image(f"data:image/png;base64,{b64(PNG)}"))
+
+
+ENCODED = b64(PNG)
+PLAIN = f"data:image/png;base64,{ENCODED}"
+LINES = "\r\n".join(ENCODED[at : at + 20] for at in range(0, len(ENCODED), 20))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"DATA:image/png;BASE64,{ENCODED}",
+        f"data:Image/PNG;base64,{ENCODED}",
+        f"data:image/png;charset=utf-8;base64,{ENCODED}",
+        f"data:image/png;base64,{LINES}",
+        f"data:image/png;base64,{LINES}\n",
+        f"data:image/png;base64, {ENCODED[:7]} {ENCODED[7:]}",
+        f"data:image/png;base64,{ENCODED.replace('=', '%3D')}",
+        f"data:image/png;base64,{quote(ENCODED, safe='')}",
+        f"data:image/png;base64,{ENCODED.rstrip('=')}",
+        f"data:;base64,{ENCODED}",
+        f"data:a picture;base64,{ENCODED}",
+        f"Data:;Base64,{LINES}",
+    ],
+)
+def test_data_urls_are_written_as_every_engine_reads_them(url: str) -> None:
+    assert ENCODED.endswith("=")
+    messages = user({"type": "text", "text": "see"}, image(url))
+    for one in media_of(messages):
+        encoded = one.encoded or b64(one.content or b"")
+        one.put(encoded, media_type=one.media_type or "image/png")
+    assert messages == user({"type": "text", "text": "see"}, image(PLAIN))
+
+
+def test_films_and_their_frames_are_too() -> None:
+    film, frame = b64(MP4), b64(JPEG)
+    messages = user(
+        video(f"DATA:Video/MP4;base64,{film[:8]}\n{film[8:]}"),
+        video(f"data:VIDEO/jpeg;base64,{frame} ,{frame.rstrip('=')},\n{frame}"),
+    )
+    for one in media_of(messages):
+        one.put(one.encoded, media_type=one.media_type)
+    assert messages == user(
+        video(f"data:video/mp4;base64,{film}"),
+        video(f"data:video/jpeg;base64,{frame},{frame},{frame}"),
+    )
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "?", "A", ENCODED[:-3], f"{ENCODED}AAAA", f"{ENCODED[:40]}-_{ENCODED[42:]}", f"{ENCODED[:40]}Ä{ENCODED[41:]}",
+        f"{ENCODED[:40]}={ENCODED[41:]}", f"{ENCODED}%41", f"{ENCODED}%FF", f"{ENCODED[:60]}%",
+    ],
+)  # fmt: skip
+def test_base64_that_is_broken_anywhere_is_told_with_its_place(broken: str) -> None:
+    text = {"type": "text", "text": "see"}
+    for part, field in ((image, "image_url"), (video, "video_url")):
+        said = problem(text, part(f"data:image/png;base64,{broken}"))
+        assert said.startswith(f"messages[0].content[1].{field}.url: the data URL's content is not base64"), said
+
+
+@given(st.binary(max_size=2_000), st.integers(1, 80), st.booleans(), st.booleans())
+def test_base64_is_read_however_it_is_wrapped(content: bytes, width: int, escaped: bool, padded: bool) -> None:
+    content = PNG + content
+    text = b64(content)
+    text = text if padded else text.rstrip("=")
+    text = quote(text, safe="") if escaped else "\n".join(text[at : at + width] for at in range(0, len(text), width))
+    messages = user(image(f"data:image/png;base64,{text}"))
+    for one in media_of(messages):
+        one.put(one.encoded, media_type=one.media_type)
+    assert messages == user(image(f"data:image/png;base64,{b64(content)}"))
 
 
 def test_a_format_is_a_name_and_cannot_become_a_data_url() -> None:

@@ -76,10 +76,23 @@ def test_two_ways_to_shape_the_answer_are_refused() -> None:
     check_chat_params({"response_format": {"type": "text"}, "structured_outputs": {"regex": "a"}})
 
 
+def test_what_ends_a_text_early_is_refused_beside_its_shape() -> None:
+    shapes = {
+        "response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}},
+        "structured_outputs": {"choice": ["yes", "no"]},
+    }
+    for name, shape in shapes.items():
+        for stop in ({"stop": '"'}, {"stop": ["a", "b"]}, {"stop_token_ids": [3]}):
+            with pytest.raises(SpecError, match=rf"params\.{next(iter(stop))}: stands beside {name}"):
+                check_chat_params({name: shape, **stop})
+        check_chat_params({name: shape, "stop": [], "stop_token_ids": None})
+    check_chat_params({"response_format": {"type": "text"}, "stop": "END"})
+
+
 def test_one_stop_text_becomes_a_list_and_a_schema_gets_a_name() -> None:
     form = {"type": "json_schema", "json_schema": {"schema": SCHEMA}}
-    values = check_chat_params(check_params({"stop": "END", "response_format": form}, SIGNATURE))
-    assert values["stop"] == ["END"]
+    assert check_chat_params(check_params({"stop": "END"}, SIGNATURE))["stop"] == ["END"]
+    values = check_chat_params(check_params({"response_format": form}, SIGNATURE))
     assert values["response_format"]["json_schema"] == {"name": "response", "schema": SCHEMA}
     assert form == {"type": "json_schema", "json_schema": {"schema": SCHEMA}}
 

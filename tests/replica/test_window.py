@@ -15,7 +15,7 @@ from gristmill.replica.assembly import Assembly
 from gristmill.replica.inference import Result
 from gristmill.replica.messages import Advanced, Announced, Began, EngineDied, Event, Rested, Task
 from gristmill.replica.meter import Meter
-from gristmill.replica.stream import Item, TaskEnd, TaskStart
+from gristmill.replica.stream import Item, TaskCut, TaskEnd, TaskStart
 from gristmill.replica.window import Window
 from gristmill.spec.row_error import RowError
 
@@ -64,13 +64,13 @@ class Bench:
     """A window whose results are written at once."""
 
     def __init__(self, model: RowModel) -> None:
-        self.emitted: list[TaskStart | Result | TaskEnd] = []
+        self.emitted: list[TaskStart | Result | TaskCut | TaskEnd] = []
         self.events: list[Event] = []
         self.meter = Meter(self.events.append)
         self.window = Window(model, emit=self.emit, send=self.send, meter=self.meter)
         self.schema = model.output_schema
 
-    def emit(self, item: TaskStart | Assembly | TaskEnd) -> None:
+    def emit(self, item: TaskStart | Assembly | TaskCut | TaskEnd) -> None:
         if isinstance(item, Assembly):
             result = item.result(self.schema)
             self.window.wrote(result.rows.num_rows, result.rows.nbytes)
@@ -231,6 +231,29 @@ def test_an_engine_that_refuses_all_rows_is_no_death() -> None:
     with pytest.raises(EngineRefusedError):
         asyncio.run(bench.window.run(items(1, 1, 5)))
     assert not bench.told(EngineDied)
+
+
+def test_what_is_back_when_an_engine_refuses_all_rows_is_emitted_task_by_task() -> None:
+    class Refusing(Gate):
+        window = 30
+
+        async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+            if row["x"] in (7, 12, 13):
+                await asyncio.sleep(60)
+            if row["x"] == 24:
+                await asyncio.sleep(0.05)
+                raise EngineRefusedError("no such key")
+            return {"y": row["x"]}
+
+    bench = Bench(Refusing())
+    with pytest.raises(EngineRefusedError):
+        asyncio.run(bench.window.run(items(3, 2, 5)))
+    shown = [(item.start, outputs(item)) if isinstance(item, Result) else type(item) for item in bench.emitted]
+    assert shown == [
+        TaskStart, (0, [0, 1, 2, 3, 4]), (5, [5, 6]), (8, [8, 9]), TaskCut,
+        TaskStart, (0, [10, 11]), (4, [14]), (5, [15, 16, 17, 18, 19]), TaskCut,
+        TaskStart, (0, [20, 21, 22, 23]), (5, [25, 26, 27, 28, 29]), TaskCut,
+    ]  # fmt: skip
 
 
 def test_a_stopped_window_drops_what_is_left() -> None:

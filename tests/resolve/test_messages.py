@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -395,16 +396,30 @@ def test_media_of_every_kind_is_let_through_however_it_comes(storage: Storage, t
     chats += [user(audio(f"{tmp_path}/tagged")), user(video(f"data:Video/JPEG;base64,{jpeg},{jpeg},{jpeg}"))]
     done = resolved(storage, (str(tmp_path),), chats)
     assert [one for one in done if isinstance(one, RowError)] == []
-    # Content in the messages stays as it is, and that of files is the same.
+    # Content in the messages stays as it is, but for how its type is written, and that of files is the same.
     for chat, one in zip(chats, done, strict=True):
         ((given, *_),), ((made, *_),) = ([message["content"] for message in messages[1:]] for messages in (chat, one))
         kind = given["type"]
         name = "data" if kind == "input_audio" else "url"
+        head, _, content = made[kind][name].partition(",")
         if not given[kind][name].startswith(str(tmp_path)):
-            assert made == given
+            assert content == given[kind][name].partition(",")[2]
         else:
-            content = made[kind][name].rpartition(",")[2]
-            assert base64.b64decode(content) == Path(given[kind][name]).read_bytes()
+            assert base64.b64decode(content or head) == Path(given[kind][name]).read_bytes()
+        assert not content or re.fullmatch(r"data:[a-z]+/[a-z0-9.+-]+;base64", head)
+
+
+def test_data_urls_reach_engines_in_one_form(place: tuple[Storage, str, dict]) -> None:
+    storage, root, options = place
+    storage.write_bytes(f"{root}/a.png", PNG)
+    odd = f"DATA:image/PNG;BASE64,{b64(PNG)[:30]}\n{b64(PNG)[30:].replace('=', '%3D')}"
+    broken = f"data:image/png;base64,{b64(PNG)[:40]}?{b64(PNG)[41:]}"
+    chats = [user(image(odd)), user(image(odd, detail="low"), text("a"), image(f"{root}/a.png")), user(image(broken))]
+    first, second, third = resolved(storage, (root,), chats, **options)
+    assert first == user(image(png()))
+    assert second == user(image(png(), detail="low"), text("a"), image(png()))
+    assert refused([third], "image_url.url")
+    assert "is not base64" in third.message
 
 
 PART = pa.struct(

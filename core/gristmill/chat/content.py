@@ -11,13 +11,12 @@ be a container at the start and still be taken for one of these. That line is th
 looks. The other text formats are nothing unless they stand at the very start, where none of these containers is text.
 """
 
-import binascii
 from collections.abc import Callable
 from typing import Any, Final
 
 from gristmill.errors import MessagesError
 
-__all__ = ["HEAD", "PROBED", "base64_head", "check_content", "part_types"]
+__all__ = ["HEAD", "PROBED", "check_content", "part_types"]
 
 HEAD: Final = 512
 """Bytes that tell what content is, but for session descriptions and what stands behind a tag."""
@@ -91,32 +90,6 @@ def check_content(types: frozenset[str], kind: str, place: str, content: Any) ->
         head = bytes(memoryview(content)[:16])
         shown = f"it begins with {head!r}" if head else "there is none"
         raise MessagesError(f"{place}: the content is not of a known format ({shown}); give {_WAYS_OUT[kind]}")
-
-
-def base64_head(text: str, *, start: int = 0, size: int = HEAD) -> bytes:
-    r"""The first bytes of base64 text, decoded without the rest; fewer where there are no more.
-
-    Args:
-        text: what holds it.
-        start: where it begins.
-        size: of the head, in bytes.
-
-    Raises:
-        ValueError: it is no base64.
-
-    Example:
-        >>> base64_head("data:,AAAAAAAA", start=6, size=3)
-        b'\x00\x00\x00'
-    """
-    length = -(-size // 3) * 4
-    head = text[start : start + length]
-    if len(head) == length and not head.endswith("="):
-        try:
-            return binascii.a2b_base64(head, strict_mode=True)
-        except ValueError:
-            pass
-    # It is short, or there are blanks in it.
-    return binascii.a2b_base64("".join(text[start:].split()), strict_mode=True)
 
 
 def _begins_as(head: bytes, content: memoryview) -> frozenset[str]:

@@ -54,9 +54,21 @@ def check_together(values: Mapping[str, Any], *, what: str) -> None:
     form = values.get("response_format")
     if form is not None and form["type"] != "text" and values.get("structured_outputs") is not None:
         raise SpecError(f"{what}.structured_outputs: stands beside response_format, and only one can hold; leave one")
+    _check_stops(values, what=what)
     least, most = values.get("min_tokens"), values.get("max_completion_tokens")
     if least is not None and most is not None and least > most:
         raise SpecError(f"{what}.min_tokens: {least} is more than max_completion_tokens={most}")
+
+
+def _check_stops(values: Mapping[str, Any], *, what: str) -> None:
+    """Refuse what ends a text early beside what the whole text must be."""
+    stops = [name for name in ("stop", "stop_token_ids") if values.get(name)]
+    form, shape = values.get("response_format"), values.get("structured_outputs")
+    asked = "response_format" if form is not None and form["type"] != "text" else "structured_outputs"
+    if stops and (asked == "response_format" or shape is not None):
+        raise SpecError(
+            f"{what}.{stops[0]}: stands beside {asked}, and would end a text before it is what that asks for; leave one"
+        )
 
 
 def _within(low: float, high: float = math.inf, *, above: bool = False) -> Callable[[Any, str], Any]:

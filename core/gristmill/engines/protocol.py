@@ -39,9 +39,10 @@ class EngineDeadError(Exception):
 
 
 class EngineRefusedError(EngineDeadError):
-    """The engine will run no row, now or later, here or elsewhere: a key that is not valid, a model that is not there.
+    """The engine runs no row, here or elsewhere: its key is not valid, its model not there, its service down.
 
     The job fails at once with this reason, as it does where the model cannot be loaded; no worker is started again.
+    Rows of a `RowModel` that are back are kept, those of unfinished tasks too.
 
     Example:
         >>> raise EngineRefusedError("401: the API key is not valid")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gristmill.chat.response import CHOICES, RESPONSE, text_of
+from gristmill.chat.response import CHOICES, text_of
 from gristmill.errors import OutputError, SchemaError
 from gristmill.outputs.manifest import Manifest, OutputFile, read_manifest
 from gristmill.storage.location import is_local, join
@@ -52,7 +52,7 @@ def read_output(
         return _whole(storage, location, manifest, columns)
     wanted = None
     if columns is not None:
-        wanted = [name for name in names if name in columns or name == RESPONSE or name.endswith(CHOICES)]
+        wanted = [name for name in names if name in columns or name.endswith(CHOICES)]
     table = text_of(_whole(storage, location, manifest, wanted))
     if columns is None:
         return table

@@ -1,6 +1,7 @@
 """The rows of a block coming back one by one, and the batch that they make."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -40,6 +41,22 @@ class Assembly:
         self.left = count - len(block.errors)
         self.results: list[Mapping[str, Any] | None] = [None] * count
         self.metrics: dict[str, float] = {}
+
+    def finished(self) -> "Iterator[Assembly]":
+        """The rows that are back, as assemblies of their own: one for each run of them, in order."""
+        count = self.rows.num_rows
+        is_back = [index in self.errors or self.results[index] is not None for index in range(count)]
+        metrics, at = self.metrics, 0
+        for back, run in itertools.groupby(is_back):
+            start, at = at, at + len(list(run))
+            if not back:
+                continue
+            errors = {index - start: error for index, error in self.errors.items() if start <= index < at}
+            rows = self.rows.slice(start, at - start)
+            found = Assembly(self.task, Block(self.task.shard.index, self.start + start, rows, rows, errors))
+            found.results, found.left = self.results[start:at], 0
+            found.metrics, metrics = metrics, {}  # what was counted for all of them goes with the first
+            yield found
 
     def result(self, schema: pa.Schema) -> Result:
         """All rows with what became of them; a result that does not fit the schema becomes its row's error."""

@@ -14,7 +14,7 @@ from gristmill.replica.agreement import Agreement
 from gristmill.replica.inference import Result
 from gristmill.replica.messages import Event, PartDone, Task, TaskFailed
 from gristmill.replica.meter import Meter
-from gristmill.replica.stream import TaskEnd, TaskStart
+from gristmill.replica.stream import TaskCut, TaskEnd, TaskStart
 from gristmill.spec.row_error import RowError
 from gristmill.storage.location import join
 from gristmill.storage.storage import Storage
@@ -46,7 +46,8 @@ class Sink:
     """Writes the results of tasks, in order, as parts.
 
     A task ends as one part, or as several: a long task is cut every few million rows or half a GiB, so that a resume
-    finds them; and a part ends where the types of the outputs become better known.
+    finds them; a part ends where the types of the outputs become better known, and before rows that have no result when
+    the job ends.
 
     Args:
         storage: where parts go.
@@ -82,7 +83,7 @@ class Sink:
         self._failed: set[int] = set()
         self._finishing: deque[Future[None]] = deque()
 
-    def run(self, items: Iterable[TaskStart | Result | TaskEnd]) -> None:
+    def run(self, items: Iterable[TaskStart | Result | TaskCut | TaskEnd]) -> None:
         """Consume everything; failures to write are told as `TaskFailed`, one task at a time.
 
         Parts are finished (their last rows written, the file made durable) and told by a thread of its own, while the
@@ -95,7 +96,7 @@ class Sink:
             finally:
                 self._abandon(self._part)  # the worker stops in the middle of a task
 
-    def _consume(self, item: TaskStart | Result | TaskEnd) -> None:
+    def _consume(self, item: TaskStart | Result | TaskCut | TaskEnd) -> None:
         if isinstance(item, TaskStart):
             self._task, self._part, self._failure = item.task, _Part(item.task.start), None
             return
@@ -103,6 +104,10 @@ class Sink:
         try:
             if self._failure is None and isinstance(item, Result):
                 self._take(self._task, item)
+            elif self._failure is None and isinstance(item, TaskCut):
+                if self._part.rows:
+                    self._finish(self._task, self._part, last=False)
+                self._part = _Part(0)
             elif self._failure is None and isinstance(item, TaskEnd) and item.error is None:
                 self._finish(self._task, self._part, last=True)
                 self._part = _Part(0)
@@ -112,7 +117,7 @@ class Sink:
             if self._failure is not None:
                 self._lose(item.rows.num_rows, len(item.errors), item.metrics)
             return
-        problem = self._failure or item.error
+        problem = self._failure or (item.error if isinstance(item, TaskEnd) else None)
         if problem is not None:
             self._submit(self._fail, self._task, self._part, problem)
             self._part = _Part(0)
@@ -121,8 +126,10 @@ class Sink:
         part = self._part
         outputs = self._outputs_of(part, result)
         changed = part.rows > 0 and outputs is not None and not _same(outputs, part.outputs)
-        if changed or part.rows >= _ROLL_ROWS or part.bytes >= _ROLL_BYTES:
-            self._finish(task, part, last=False)
+        skips = result.start != part.start + part.rows  # rows that are not back, where a task is cut
+        if changed or skips or part.rows >= _ROLL_ROWS or part.bytes >= _ROLL_BYTES:
+            if part.rows:
+                self._finish(task, part, last=False)
             part = self._part = _Part(result.start)
         if part.rows == 0:
             part.outputs = outputs

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gristmill.inputs.block import Block
 from gristmill.replica.messages import Task
 
-__all__ = ["Item", "Prefetch", "TaskEnd", "TaskStart"]
+__all__ = ["Item", "Prefetch", "TaskCut", "TaskEnd", "TaskStart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,13 @@ class TaskEnd:
 
     task: Task
     error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCut:
+    """No more of this task's results come, and the job ends: those that came are kept."""
+
+    task: Task
 
 
 Item = TaskStart | Block | TaskEnd

@@ -17,7 +17,7 @@ from gristmill.replica.grouping import Grouping
 from gristmill.replica.messages import Announced, EngineDied, Event, Task
 from gristmill.replica.meter import Meter
 from gristmill.replica.room import Room
-from gristmill.replica.stream import Item, TaskEnd, TaskStart
+from gristmill.replica.stream import Item, TaskCut, TaskEnd, TaskStart
 from gristmill.spec.row_error import RowError
 
 __all__ = ["Window"]
@@ -68,7 +68,7 @@ class Window:
         self,
         model: RowModel,
         *,
-        emit: Callable[[TaskStart | Assembly | TaskEnd], None],
+        emit: Callable[[TaskStart | Assembly | TaskCut | TaskEnd], None],
         send: Send,
         meter: Meter,
         is_dry: Callable[[], bool] = lambda: False,
@@ -101,6 +101,7 @@ class Window:
 
         Raises:
             EngineDeadError: the engine is gone; the runner has been told which tasks had rows in flight.
+            EngineRefusedError: it runs no rows; all that are back have been emitted, those of unfinished tasks too.
         """
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
@@ -327,7 +328,9 @@ class Window:
 
     def _engine_died(self, error: EngineDeadError) -> None:
         if not self._over.done():
-            if not isinstance(error, EngineRefusedError):
+            if isinstance(error, EngineRefusedError):
+                self._give_up()
+            else:
                 self._send(EngineDied(str(error) or type(error).__name__, self._flights.tasks), sure=True)
             self._over.set_exception(error)
 
@@ -342,6 +345,22 @@ class Window:
             self._emit(pending.popleft())
         if self._has_ended:
             self._end()
+
+    def _give_up(self) -> None:
+        """Emit what is back, around the rows that are not: the job ends here, and they may have been paid for."""
+        task: Task | None = None
+        for item in self._pending:
+            if isinstance(item, Assembly):
+                task = item.task
+                for finished in item.finished():
+                    self._emit(finished)
+            elif isinstance(item, TaskEnd):
+                task = None
+                self._emit(TaskCut(item.task))
+            else:
+                self._emit(item)
+        if task is not None:
+            self._emit(TaskCut(task))
 
     def _count(self) -> None:
         self._meter.add(rows=self._finished, errors=self._failed)

@@ -42,7 +42,7 @@ from gristmill.replica.messages import Announced, Assign, Began, EngineDied, Fat
 from gristmill.replica.meter import Meter
 from gristmill.replica.sink import Sink
 from gristmill.replica.sizing import BatchSizer
-from gristmill.replica.stream import Item, Prefetch, TaskEnd, TaskStart
+from gristmill.replica.stream import Item, Prefetch, TaskCut, TaskEnd, TaskStart
 from gristmill.replica.window import Window
 from gristmill.storage.storage import Storage
 
@@ -198,7 +198,7 @@ class _Worker:
             yield TaskEnd(task, error)
 
     @contextlib.contextmanager
-    def _writing(self, sink: Sink, results: Iterator[TaskStart | Result | TaskEnd]) -> Iterator[None]:
+    def _writing(self, sink: Sink, results: Iterator[TaskStart | Result | TaskCut | TaskEnd]) -> Iterator[None]:
         """Run the sink in a thread until the results end; if it breaks, say so and keep taking."""
 
         def drain() -> None:
@@ -212,7 +212,11 @@ class _Worker:
 
         writer = threading.Thread(target=drain, name="sink", daemon=True)
         writer.start()
-        yield
+        try:
+            yield
+        except EngineRefusedError:
+            writer.join()  # before the job is told to end: what was answered is kept
+            raise
         writer.join()
 
     def _announce(self, task: int, start: int, stop: int) -> None:
@@ -252,12 +256,12 @@ class _Worker:
 
     def _run_rows(self, model: RowModel, items: Prefetch, sink: Sink) -> None:
         self.agreement.settle(model.output_schema)
-        done: queue.SimpleQueue[TaskStart | Assembly | TaskEnd | None] = queue.SimpleQueue()
+        done: queue.SimpleQueue[TaskStart | Assembly | TaskCut | TaskEnd | None] = queue.SimpleQueue()
         window = self.window = Window(
             model, emit=done.put, send=self.channel.send, meter=self.meter, is_dry=lambda: self.is_dry
         )
 
-        def results() -> Iterator[TaskStart | Result | TaskEnd]:
+        def results() -> Iterator[TaskStart | Result | TaskCut | TaskEnd]:
             """What is done, as Arrow batches: made in the sink's thread, while the model computes."""
             while (item := done.get()) is not None:
                 if not isinstance(item, Assembly):

@@ -182,7 +182,10 @@ class MessageCells:
         Raises:
             OSError, ValueError: it cannot be had, is none that an engine may have, or makes the messages too large.
         """
-        if source is None:
+        if media.encoded:
+            encoded, kind = media.encoded, media.media_type
+            media.encoded = ""
+        elif source is None:
             encoded, kind = _encode(media.content, "")
             media.content = None
             kind = media.media_type if kind == UNKNOWN and media.media_type else kind

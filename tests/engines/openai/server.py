@@ -13,6 +13,7 @@ from aiohttp import web
 
 KEY = "sk-test-5c1f0a77e2"
 MODEL = "tiny"
+TRIAL = "Hi"
 
 
 @dataclass
@@ -86,6 +87,11 @@ class Service:
     def texts(self) -> list[str]:
         """What was asked, in the order in which it came."""
         return [call.text for call in self.calls]
+
+    @property
+    def trials(self) -> int:
+        """How often it was asked whether it works."""
+        return self.texts.count(TRIAL)
 
     def start(self) -> None:
         """Listen, on the same port each time."""

@@ -111,7 +111,84 @@ def test_numbers_without_sense_cost_no_row_its_answer(work: Work) -> None:
     assert [row["choices"][0]["index"] for row in rows] == [0] * 3
 
 
+def choice(**given: Any) -> dict[str, Any]:
+    return {"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop", **given}
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ([choice(finish_reason="error")], "choice 0 of the answer failed at the service"),
+        ([choice(finish_reason="abort")], "choice 0 of the answer failed at the service"),
+        ([choice(error={"message": "provider fell over", "code": 502})], "failed at the service.*provider fell over"),
+        ([choice(finish_reason=None)], "has no finish_reason, so it may not be whole.*yes"),
+        ([{"index": 0, "message": {"content": "yes"}}], "has no finish_reason"),
+        ([choice(message={})], "no content, and no tool_calls or refusal"),
+        ([choice(message={"role": "assistant", "content": None, "tool_calls": []})], "has no content"),
+        ([choice(message={"content": None, "reasoning_content": "hm"})], "has no content"),
+        ([choice(message={"content": None, "refusal": 5})], "not text"),
+    ],
+)
+def test_a_choice_that_failed_or_is_not_whole_is_the_rows_error(work: Work, choices: Any, said: str) -> None:
+    import re
+
+    work.service.script = lambda call: web.json_response(chat(call, choices=choices)) if call.text == "p1" else None
+    assert work.run(prompts(2), on_error="record").status is JobStatus.DONE
+    good, bad = [row["_error"] for row in work.rows()]
+    assert good is None
+    assert bad["type"] == "ReplyError"
+    assert re.search(said, bad["message"]), bad["message"]
+    assert work.service.texts.count("p1") == 1
+
+
+@pytest.mark.parametrize(
+    ("indexes", "said"),
+    [
+        ([0], "has 1 of the n=3 choices"),
+        ([0, 1], "has 2 of the n=3 choices"),
+        ([0, 0, 0], "same index"),
+        ([0, 2, 2], "same index"),
+    ],
+)
+def test_choices_that_are_missing_or_the_same_are_the_rows_error(work: Work, indexes: list[int], said: str) -> None:
+    work.service.script = lambda call: web.json_response(chat(call, choices=[choice(index=at) for at in indexes]))
+    assert work.run(prompts(1), params={"n": 3}, on_error="record").status is JobStatus.DONE
+    assert said in work.rows()[0]["_error"]["message"]
+
+
+def test_how_many_choices_a_row_asks_for_may_be_its_own(work: Work) -> None:
+    import pyarrow as pa
+
+    work.service.script = lambda call: web.json_response(chat(call, choices=[choice(), choice(index=1)]))
+    table = pa.table({"prompt": ["a", "b", "c"], "n": [2, 3, None]})
+    assert work.run(table, options={"param_columns": ["n"]}, on_error="record").status is JobStatus.DONE
+    assert [row["_error"] is None for row in work.rows()] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "text", "kept"),
+    [
+        ({"content": None, "tool_calls": [{"id": "1", "function": {"name": "f"}}]}, "tool_calls", None, "tool_calls"),
+        ({"content": None, "function_call": {"name": "f"}}, "function_call", None, "function_call"),
+        ({"content": None, "reasoning_content": "hm"}, "length", None, "length"),
+        ({}, "content_filter", None, "content_filter"),
+        ({"content": None, "refusal": "I will not."}, "stop", "I will not.", "refusal"),
+        ({"content": "", "refusal": "I will not."}, "content_filter", "I will not.", "content_filter"),
+        ({"content": "yes", "refusal": None}, "stop", "yes", "stop"),
+        ({"content": ""}, "stop", "", "stop"),
+    ],
+)
+def test_an_answer_without_text_may_be_whole_and_a_refusal_is_one(
+    work: Work, message: dict[str, Any], reason: str, text: str | None, kept: str
+) -> None:
+    answer = choice(message={"role": "assistant", **message}, finish_reason=reason)
+    work.service.script = lambda call: web.json_response(chat(call, choices=[answer]))
+    assert work.run(prompts(1)).status is JobStatus.DONE
+    (found,) = work.rows()[0]["choices"]
+    assert (found["message"]["content"], found["finish_reason"]) == (text, kept)
+
+
 def test_a_log_probability_that_is_no_number_is_a_reply_error() -> None:
     token = {"token": "a", "logprob": 10**400}
     with pytest.raises(ReplyError, match="cannot be read"):
-        read_choices({"choices": [{"message": {"content": "a"}, "logprobs": {"content": [token]}}]})
+        read_choices({"choices": [choice(logprobs={"content": [token]})]})

@@ -48,11 +48,13 @@ def test_only_what_was_given_is_sent_and_the_bound_on_tokens(work: Work) -> None
     assert work.service.calls[-1].body == {
         "model": "tiny", "max_completion_tokens": 250, "messages": [{"role": "user", "content": "p0"}],
     }  # fmt: skip
+    work.run(prompts(1), params={"stop": "END"})
+    assert work.service.calls[-1].body["stop"] == ["END"]
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
-    params = {"temperature": 1.0, "stop": "END", "seed": 0, "stream": False, "response_format": form, "n": 2}
+    params = {"temperature": 1.0, "stop": [], "seed": 0, "stream": False, "response_format": form, "n": 2}
     work.run(prompts(1), params={**params, "max_completion_tokens": None, "model": "adapter", "top_k": 5})
     assert work.service.calls[-1].body == {
-        "model": "adapter", "temperature": 1.0, "stop": ["END"], "seed": 0, "response_format": form, "n": 2, "top_k": 5,
+        "model": "adapter", "temperature": 1.0, "seed": 0, "response_format": form, "n": 2, "top_k": 5,
         "messages": [{"role": "user", "content": "p0"}],
     }  # fmt: skip
     assert [choice["index"] for choice in work.rows()[0]["choices"]] == [0, 1]
@@ -93,6 +95,14 @@ def test_texts_can_be_read_by_themselves(work: Work) -> None:
         {"number": 0, "prompt": "p0", "response": "P0"}, {"number": 1, "prompt": "p1", "response": "P1"},
     ]  # fmt: skip
     assert work.rows(text=True, columns=["response"]) == [{"response": "P0"}, {"response": "P1"}]
+
+
+def test_texts_may_be_read_beside_an_input_column_of_their_name_that_nobody_asks_for(work: Work) -> None:
+    work.run(pa.table({"prompt": ["a"], "response": ["mine"]}))
+    assert work.rows(text=True, columns=["prompt"]) == [{"prompt": "a"}]
+    for columns in (["response"], None):
+        with pytest.raises(SchemaError, match="the input's own column 'response'"):
+            work.rows(text=True, columns=columns)
 
 
 def test_embeddings_have_a_function_of_their_own(work: Work) -> None:
@@ -174,6 +184,30 @@ def test_params_that_cannot_be_right_are_refused_before_anything_starts(work: Wo
         with pytest.raises(SpecError, match=said):
             work.start(prompts(1), params=params)
     assert not work.output.exists()
+
+
+JSON = {"response_format": {"type": "json_object"}}
+
+
+@pytest.mark.parametrize("shape", [JSON, {"structured_outputs": {"regex": "[0-9]+"}}])
+@pytest.mark.parametrize("stop", [{"stop": ['"']}, {"stop_token_ids": [5]}])
+def test_what_ends_a_text_early_is_refused_beside_what_the_whole_must_be(
+    work: Work, shape: dict[str, Any], stop: dict[str, Any]
+) -> None:
+    (name,), (asked,) = stop, shape
+    with pytest.raises(SpecError, match=rf"input_spec\.params\.{name}: stands beside {asked}"):
+        work.start(prompts(1), params={**shape, **stop})
+    assert not work.output.exists()
+
+
+def test_a_row_that_stops_early_beside_what_the_whole_must_be_is_its_own_error(work: Work) -> None:
+    table = pa.table({"prompt": ["a", "b", "c"], "stop": [None, ['"'], []]})
+    job = work.run(table, params=JSON, options={"param_columns": ["stop"]}, on_error="record")
+    assert job.status is JobStatus.DONE, job.message
+    first, second, third = [row["_error"] for row in work.rows()]
+    assert (first, third) == (None, None)
+    assert second["message"].startswith("params.stop: stands beside response_format")
+    assert "b" not in work.service.texts
 
 
 def test_an_input_without_a_chat_is_refused(work: Work) -> None:

@@ -93,12 +93,16 @@ def test_files_in_messages_arrive_as_data_urls(processes: Work, tmp_path: Path) 
         sound.setparams((1, 2, 8_000, 0, "NONE", ""))
         sound.writeframes(bytes(64))
     (files / "a.png").write_bytes(png)
+    mp4 = b"\0\0\0\x18ftypisom\0\0\2\0isommp41\0\0\0\x08free" + bytes(40)
+    (files / "a.mp4").write_bytes(mp4)
     settings = processes.settings.model_copy(update={"stages": {"db.public.media": str(files)}})
     work = Work(processes.service, processes.root, settings, "local")
     parts = [
         {"type": "text", "text": "what is it?"},
         {"type": "image_url", "image_url": {"url": "@DB.PUBLIC.MEDIA/a.png", "detail": "low"}},
         {"type": "input_audio", "input_audio": {"data": "@DB.PUBLIC.MEDIA/a.wav"}},
+        {"type": "video_url", "video_url": {"url": "@DB.PUBLIC.MEDIA/a.mp4"}},
+        {"type": "video_url", "video_url": {"url": f"DATA:Video/MP4;BASE64,{base64.encodebytes(mp4).decode()}"}},
     ]
     missing = [{"type": "image_url", "image_url": {"url": "@DB.PUBLIC.MEDIA/none.png"}}]
     cells = [json.dumps([{"role": "user", "content": content}]) for content in (parts, "plain", missing)]
@@ -107,10 +111,13 @@ def test_files_in_messages_arrive_as_data_urls(processes: Work, tmp_path: Path) 
     sent = {str(call.body["messages"][0]["content"])[:20]: call.body for call in work.service.calls}
     assert len(sent) == 2
     (body,) = [body for body in sent.values() if isinstance(body["messages"][0]["content"], list)]
-    _, image, audio = body["messages"][0]["content"]
+    _, image, audio, video, inline = body["messages"][0]["content"]
     encoded = base64.b64encode(png).decode()
     assert image["image_url"] == {"url": f"data:image/png;base64,{encoded}", "detail": "low"}
     assert audio["input_audio"] == {"data": base64.b64encode((files / "a.wav").read_bytes()).decode(), "format": "wav"}
+    assert video == inline == {
+        "type": "video_url", "video_url": {"url": f"data:video/mp4;base64,{base64.b64encode(mp4).decode()}"},
+    }  # fmt: skip
     errors = [row["_error"] for row in work.rows()]
     assert errors[:2] == [None, None]
     assert errors[2]["step"] == "resolve"

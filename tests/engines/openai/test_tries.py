@@ -4,7 +4,7 @@ import pytest
 
 from gristmill.engines.openai.errors import RequestError
 from gristmill.engines.openai.gate import Gate
-from gristmill.engines.openai.refusal import concerns_content, is_too_large
+from gristmill.engines.openai.refusal import concerns_content, is_answer, is_too_large
 from gristmill.engines.openai.tries import SPARED, SPARED_SECONDS, Tries
 
 
@@ -48,11 +48,23 @@ def test_refusals_count_where_nobody_gets_through_or_the_service_is_broken() -> 
 
 def test_two_time_outs_are_enough() -> None:
     tries = Tries(8, answers=0)
-    tries.failed(timed_out=True)
-    tries.failed()
+    tries.failed(answers=0, timed_out=True)
+    tries.failed(answers=0)
     assert not tries.is_over
-    tries.failed(timed_out=True)
+    tries.failed(answers=0, timed_out=True)
     assert tries.is_over
+
+
+def test_whether_others_are_answered_is_asked_between_the_last_two_tries() -> None:
+    tries = Tries(4, answers=5)
+    tries.failed(answers=9)  # it was on its way when the service went away
+    assert tries.answers_before == 5
+    tries.failed(answers=9)
+    assert tries.answers_before == 9
+    tries.refused(answers=12, refusals=0, now=0.0, is_throttled=False)
+    assert tries.answers_before == 9
+    tries.failed(answers=12)
+    assert tries.answers_before == 12
 
 
 def test_a_refusal_of_one_holds_nobody_back_and_is_counted() -> None:
@@ -96,3 +108,17 @@ def test_no_waiting_helps_what_is_too_large(status: int, message: str, code: str
 )
 def test_a_refusal_for_the_content_says_so(code: str | None, kind: str | None, content: bool) -> None:
     assert concerns_content(RequestError("403: filtered content", status=403, code=code, kind=kind)) is content
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "answer"),
+    [
+        (400, None, True), (404, None, True), (422, "x", True), (401, None, False), (402, None, False),
+        (408, None, False), (429, None, False), (429, "insufficient_quota", False), (500, None, False),
+        (302, None, False), (204, None, False), (200, "x", False),
+    ],
+)  # fmt: skip
+def test_a_refusal_of_one_request_is_the_word_of_a_service_that_works(
+    status: int, code: str | None, answer: bool
+) -> None:
+    assert is_answer(RequestError("x", status=status, code=code)) is answer

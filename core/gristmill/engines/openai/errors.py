@@ -1,6 +1,8 @@
-"""Why a request has no answer: what a row's `_error` then says. Messages never hold the key."""
+"""Why a request has no answer: what a row's `_error` then says, or the job's message. Messages never hold the key."""
 
-__all__ = ["EndpointError", "EndpointTimeoutError", "ReplyError", "RequestError"]
+from gristmill.engines.protocol import EngineRefusedError
+
+__all__ = ["EndpointDownError", "EndpointError", "EndpointTimeoutError", "ReplyError", "RequestError"]
 
 
 class RequestError(Exception):
@@ -24,8 +26,12 @@ class ReplyError(Exception):
 
 
 class EndpointError(Exception):
-    """The service could not be reached, or failed by itself, at every attempt."""
+    """The service could not be reached, or failed by itself, at every attempt, and answers others."""
 
 
 class EndpointTimeoutError(EndpointError):
     """The service took longer than the endpoint's `timeout`."""
+
+
+class EndpointDownError(EngineRefusedError):
+    """The service answers nobody: the end of the job, and no row's failure."""

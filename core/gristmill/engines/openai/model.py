@@ -26,13 +26,18 @@ __all__ = ["EMBEDDING", "ChatModel", "EmbeddingModel"]
 EMBEDDING = pa.schema({"embedding": pa.list_(pa.float32()), "prompt_tokens": pa.int64()})
 """The columns of an embedding."""
 
+_CHATS, _EMBEDDINGS = "/chat/completions", "/embeddings"
+
+_TRIAL = '[{"role": "user", "content": "Hi"}]'
+"""What any chat can answer."""
+
 
 class _Requests(RowModel):
     """What the two share: the service, and the tokens."""
 
-    def __init__(self, endpoint: Endpoint, *, one_model: bool) -> None:
+    def __init__(self, endpoint: Endpoint, *, one_model: bool, trial: tuple[str, bytes]) -> None:
         asyncio.run(Client(endpoint).check())
-        self._client = Client(endpoint, one_model=one_model)
+        self._client = Client(endpoint, one_model=one_model, trial=trial)
         self._lock = threading.Lock()
         self._tokens: dict[str, float] = {}
         self.window = endpoint.window
@@ -80,7 +85,8 @@ class ChatModel(_Requests):
         if options.get("prefix_grouping") is not False:
             self.prefix_key = self._column.beginning
         per_row = {str(name).strip().lower() for name in columns or ()}
-        super().__init__(endpoint, one_model="model" not in per_row)
+        trial = self._body.write(_TRIAL, {"max_completion_tokens": 1, "model": values.get("model")})
+        super().__init__(endpoint, one_model="model" not in per_row, trial=(_CHATS, trial))
 
     async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """The columns of a row's response."""
@@ -88,12 +94,17 @@ class ChatModel(_Requests):
         messages = self._column.messages(row)
         body = self._body.write(messages_text(messages), params)
         estimate = estimate_tokens(messages, params) if self._client.gate.counts_tokens else 0
-        found, usage = await self._client.post("/chat/completions", body, read=self._read, tokens=estimate)
+        count = params.get("n") or 1
+
+        def read(reply: dict[str, Any]) -> tuple[Mapping[str, Any], Usage]:
+            return self._read(reply, count)
+
+        found, usage = await self._client.post(_CHATS, body, read=read, tokens=estimate)
         self._count(usage, estimate=estimate)
         return found
 
-    def _read(self, reply: dict[str, Any]) -> tuple[Mapping[str, Any], Usage]:
-        choices, usage = read_choices(reply), read_usage(reply)
+    def _read(self, reply: dict[str, Any], count: int) -> tuple[Mapping[str, Any], Usage]:
+        choices, usage = read_choices(reply, count=count), read_usage(reply)
         found = self._form.row(
             id=_text(reply.get("id")),
             created=whole(reply.get("created")),
@@ -121,7 +132,8 @@ class EmbeddingModel(_Requests):
         self._name = context.input_schema.names[match_columns([column], context.input_schema)[0]]
         given = {name: value for name, value in context.params.items() if value is not None}
         self._head = {"model": parse_reference(context.model).target, **given, "encoding_format": "float"}
-        super().__init__(endpoint, one_model=True)
+        trial = json.dumps({**self._head, "input": "Hi"}).encode()
+        super().__init__(endpoint, one_model=True, trial=(_EMBEDDINGS, trial))
 
     async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """The vector of a row's text."""
@@ -130,7 +142,7 @@ class EmbeddingModel(_Requests):
             raise TypeError(f"{self._name}: {'is null' if text is None else 'is no text'}; it must be text")
         body = json.dumps({**self._head, "input": text}, ensure_ascii=False).encode()
         estimate = len(text) // 4 if self._client.gate.counts_tokens else 0
-        vector, usage = await self._client.post("/embeddings", body, read=_vector, tokens=estimate)
+        vector, usage = await self._client.post(_EMBEDDINGS, body, read=_vector, tokens=estimate)
         self._count(usage, estimate=estimate)
         return {"embedding": vector, "prompt_tokens": usage.prompt}
 

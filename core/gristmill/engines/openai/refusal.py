@@ -2,15 +2,42 @@
 
 import re
 
+from gristmill.engines.openai.backoff import is_passing
 from gristmill.engines.openai.errors import RequestError
 
-__all__ = ["concerns_content", "is_too_large"]
+__all__ = ["concerns_all", "concerns_content", "is_answer", "is_too_large"]
 
 _TOO_LARGE = frozenset(
     {"context_length_exceeded", "context_window_exceeded", "request_too_large", "string_above_max_length"}
 )
 _CONTENT = re.compile(r"content|policy|filter|moderation|safety|flagged|guardrail", re.IGNORECASE)
 _BEGIN = 300
+_REFUSING = frozenset({401, 402})
+
+
+def concerns_all(problem: Exception | None) -> bool:
+    """Whether a refusal is for the key or the account, and so for every request.
+
+    Example:
+        >>> concerns_all(RequestError("401: no", status=401)), concerns_all(RequestError("400: no", status=400))
+        (True, False)
+    """
+    return isinstance(problem, RequestError) and (problem.status in _REFUSING or problem.code == "insufficient_quota")
+
+
+def is_answer(problem: Exception) -> bool:
+    """Whether a failure is the word of a service that works: it refuses this request, and might take another.
+
+    Example:
+        >>> is_answer(RequestError("400: no", status=400)), is_answer(RequestError("503: no", status=503))
+        (True, False)
+    """
+    return (
+        isinstance(problem, RequestError)
+        and 400 <= problem.status < 500
+        and not concerns_all(problem)
+        and not is_passing(problem.status, {}, problem.code)
+    )
 
 
 def is_too_large(problem: RequestError) -> bool:

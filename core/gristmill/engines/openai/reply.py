@@ -9,7 +9,10 @@ from typing import Any
 from gristmill.chat.response import Choice, TokenLogprob
 from gristmill.engines.openai.errors import ReplyError, RequestError
 
-__all__ = ["LARGE", "Usage", "error_of", "read_choices", "read_embedding", "read_reply", "read_usage", "whole"]
+__all__ = [
+    "LARGE", "Usage", "error_of", "is_object", "no_object", "read_choices", "read_embedding", "read_reply",
+    "read_usage", "whole",
+]  # fmt: skip
 
 LARGE = 1024**2
 """Bytes; a larger answer takes so long to read that it is done in a thread, which must let others go on meanwhile."""
@@ -21,6 +24,12 @@ _TOKENS = 10**8
 """No request takes more; a count beyond that is none."""
 
 _SHOWN = 300
+
+_FAILED = frozenset({"abort", "error"})
+"""Why a choice ends where it was not the model that ended it."""
+
+_CUT = frozenset({"content_filter", "length"})
+"""Why a choice may end before anything was said in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,21 @@ class Usage:
     cached: int | None = None
 
 
+def is_object(content: bytes) -> bool:
+    r"""Whether a body begins as a JSON object does; services that keep a connection alive send blanks before it.
+
+    Example:
+        >>> is_object(b'\n\n{"id": 1}'), is_object(b"<html>"), is_object(b"")
+        (True, False, False)
+    """
+    return content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
+
+
+def no_object(content: bytes) -> ReplyError:
+    """The error for a body that is no JSON object, such as the page of a proxy."""
+    return ReplyError(f"200, and the answer is no JSON object (it begins {_begin(content)})")
+
+
 def read_reply(content: bytes) -> dict[str, Any]:
     """The object in the body of a 200.
 
@@ -52,7 +76,7 @@ def read_reply(content: bytes) -> dict[str, Any]:
     if b"\\ud" in content or b"\\uD" in content:  # perhaps half a character, where an answer was cut
         reply = _whole_characters(reply)
     if not isinstance(reply, dict):
-        raise ReplyError(f"the answer is no JSON object (it begins {_begin(content)})")
+        raise no_object(content)
     if reply.get("error") is not None or reply.get("object") == "error":
         raise error_of(200, content)
     return reply
@@ -95,29 +119,50 @@ def error_of(status: int, content: bytes) -> RequestError:
     return RequestError(f"{' '.join(words)}: {text}", status=status, code=code, kind=kind)
 
 
-def read_choices(reply: Mapping[str, Any]) -> list[Choice]:
+def read_choices(reply: Mapping[str, Any], *, count: int = 1) -> list[Choice]:
     """The choices of a chat's reply, in their order.
 
+    A refusal stands as the text of its choice, whose reason to end then is `refusal`, where the service has `stop`.
+
+    Args:
+        reply: as `read_reply` gives it.
+        count: how many were asked for.
+
     Raises:
-        ReplyError: there are none, or they are not in the form of the OpenAI API.
+        ReplyError: they are fewer, not in the form of the OpenAI API, or one of them failed or is not whole.
     """
     given = reply.get("choices")
     if not isinstance(given, list) or not given:
         raise ReplyError(f"the answer has no choices: {_shown(reply)}")
+    if len(given) < count:
+        raise ReplyError(f"the answer has {len(given)} of the n={count} choices that were asked for: {_shown(given)}")
     try:
         choices = [_choice(choice, place) for place, choice in enumerate(given)]
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ReplyError(f"the answer's choices cannot be read ({problem}): {_shown(given)}") from None
-    return sorted(choices, key=lambda choice: choice.index) if len(choices) > 1 else choices
+    if len(choices) == 1:
+        return choices
+    if len({choice.index for choice in choices}) < len(choices):
+        raise ReplyError(f"several of the answer's choices have the same index: {_shown(given)}")
+    return sorted(choices, key=lambda choice: choice.index)
 
 
 def _choice(given: Mapping[str, Any], place: int) -> Choice:
+    reason = given.get("finish_reason")
+    if reason in _FAILED or given.get("error") is not None:
+        raise ReplyError(f"choice {place} of the answer failed at the service: {_shown(given)}")
     message = given["message"]
-    text, role, reason = message.get("content"), message.get("role"), given.get("finish_reason")
-    for value in (text, role, reason):
+    text, role, refusal = message.get("content"), message.get("role"), message.get("refusal")
+    for value in (text, role, reason, refusal):
         if value is not None and value.__class__ is not str:
             raise TypeError(f"{value!r} is not text")
+    if not reason:
+        raise ReplyError(f"choice {place} of the answer has no finish_reason, so it may not be whole: {_shown(given)}")
+    if not text and refusal:
+        text, reason = refusal, "refusal" if reason == "stop" else reason
+    if text is None and reason not in _CUT and not message.get("tool_calls") and not message.get("function_call"):
+        raise ReplyError(f"choice {place} of the answer has no content, and no tool_calls or refusal: {_shown(given)}")
     index = whole(given.get("index"), most=2**31)
     logprobs = given.get("logprobs")
     return Choice(

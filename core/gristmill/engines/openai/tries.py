@@ -22,19 +22,23 @@ class Tries:
         made: tries so far.
     """
 
-    __slots__ = ("_alone", "_answers", "_is_spared", "_most", "_refusals", "_spared", "_timeouts", "_until", "made")
+    __slots__ = (
+        "_alone", "_answers", "_is_spared", "_marks", "_most", "_refusals", "_spared", "_timeouts", "_until", "made",
+    )  # fmt: skip
 
     def __init__(self, most: int, *, answers: int) -> None:
         self.made = 0
         self._most = most
         self._timeouts = self._spared = self._alone = 0
         self._answers = answers
+        self._marks = answers, answers  # at the last failure but one, and at the last
         self._refusals = 0
         self._is_spared = True
         self._until: float | None = None
 
-    def failed(self, *, timed_out: bool = False) -> None:
-        """A try had no answer."""
+    def failed(self, *, answers: int, timed_out: bool = False) -> None:
+        """A try had no answer; `answers` were given so far, to all requests."""
+        self._marks = self._marks[1], answers
         self.made += 1
         self._timeouts += timed_out
 
@@ -55,12 +59,22 @@ class Tries:
         self._until = now + SPARED_SECONDS if self._until is None else self._until
         answered, refused = answers - self._answers, refusals - self._refusals
         self._answers, self._refusals = answers, refusals + 1
+        self._marks = self._marks[1], answers
         self.made += 1
         self._spared += is_throttled and answered > 0
         self._is_spared = self._is_spared and self._spared <= SPARED and now < self._until
         concerns_all = is_first or answered <= refused
         self._alone += not concerns_all
         return concerns_all
+
+    @property
+    def answers_before(self) -> int:
+        """Requests that the service had answered, of all, at the last failure but one; at the first try, if it has one.
+
+        While there are no more, nobody is answered. A request that was on its way when a service went away has seen
+        others being answered since its first try; but between its last two is the longest pause.
+        """
+        return self._marks[0]
 
     @property
     def failures(self) -> int:
