@@ -112,6 +112,8 @@ class VllmEngine:
                     engine = library.open_async(setup) if traits.generates else library.open_pooling(setup)
         except Exception as error:
             raise start_failure(error, model=context.model, reason=heard.reason()) from error
+        except ModelError:
+            raise
         if isinstance(engine, library.PoolingEngine):
             return PoolingModel(engine, context, labels=traits.labels)
         running = InProcess(engine) if isinstance(engine, library.InProcessEngine) else OutOfProcess(engine)

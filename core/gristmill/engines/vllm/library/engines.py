@@ -7,6 +7,7 @@ from typing import Any
 from gristmill.engines.vllm.library.arguments import Setup
 from gristmill.engines.vllm.library.request import Adapter, Prepared
 from gristmill.engines.vllm.library.seeds import mend_seeds
+from gristmill.engines.vllm.library.sound import mend_sound
 from gristmill.engines.vllm.library.turn import leave_process, taking_turn
 
 __all__ = ["AsyncEngine", "InProcessEngine", "is_engine_death", "open_async", "open_in_process"]
@@ -27,6 +28,7 @@ class _Frontend:
         self._engine = engine
         self._renderer = engine.renderer
         self._config = engine.model_config
+        mend_sound(self._renderer)
         self.max_in_flight: int = engine.vllm_config.scheduler_config.max_num_seqs
         """Rows that the engine runs at a time."""
         tokenizer = self._renderer.tokenizer
