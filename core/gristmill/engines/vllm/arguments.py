@@ -96,13 +96,26 @@ def engine_arguments(
         arguments.append("--enable-lora")
         if "max-lora-rank" not in names:
             arguments.append(f"--max-lora-rank={next((rank for rank in _RANKS if rank >= max(ranks)), max(ranks))}")
-        # On CPUs vLLM 0.32 puts rows without an adapter through the last place for one, which therefore stays empty.
-        loaded = len(ranks) + 1 if on_cpu else min(len(ranks), _MOST_LOADED)
-        if "max-loras" not in names:
-            arguments.append(f"--max-loras={loaded}")
-        if "max-cpu-loras" not in names:
-            arguments.append(f"--max-cpu-loras={max(loaded, len(ranks))}")
+        arguments += _places(given, adapters=len(ranks), on_cpu=on_cpu)
     return arguments
+
+
+def _places(given: Iterable[str], *, adapters: int, on_cpu: bool) -> list[str]:
+    """Where adapters are held: as many at a time as the user says, and those that wait for their turn in memory."""
+    asked: dict[str, int] = {}
+    for argument in given:
+        value = argument.partition("=")[2]
+        if _name(argument) in ("max-loras", "max-cpu-loras") and value.isdecimal():
+            asked[_name(argument)] = int(value)
+    if on_cpu:
+        # vLLM 0.32 puts rows without an adapter through the last place for one there, which therefore stays empty:
+        # fewer places than this are not enough, whatever the user says; of two arguments the last one holds.
+        most = max(adapters + 1, asked.get("max-loras", 0))
+        return [f"--max-loras={most}", f"--max-cpu-loras={max(most, asked.get('max-cpu-loras', 0))}"]
+    in_memory = asked.get("max-cpu-loras", adapters)
+    most = asked.get("max-loras", min(adapters, _MOST_LOADED, in_memory))
+    added = {"max-loras": most, "max-cpu-loras": max(most, in_memory)}
+    return [f"--{name}={value}" for name, value in added.items() if name not in asked]
 
 
 def _name(argument: str) -> str:

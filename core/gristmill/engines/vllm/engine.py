@@ -105,18 +105,24 @@ class VllmEngine:
         engine: library.InProcessEngine | library.AsyncEngine | library.PoolingEngine
         heard = Heard()
         try:
-            if in_process:
-                engine = library.open_in_process(setup) if traits.generates else library.open_pooling(setup)
+            if in_process and traits.generates:
+                engine = library.open_in_process(setup, adapters.values())
+            elif in_process:
+                engine = library.open_pooling(setup)
             else:
                 with heard_processes() as heard:
                     engine = library.open_async(setup) if traits.generates else library.open_pooling(setup)
-        except Exception as error:
-            raise start_failure(error, model=context.model, reason=heard.reason()) from error
         except ModelError:
             raise
+        except Exception as error:
+            raise start_failure(error, model=context.model, reason=heard.reason()) from error
         if isinstance(engine, library.PoolingEngine):
             return PoolingModel(engine, context, labels=traits.labels)
-        running = InProcess(engine) if isinstance(engine, library.InProcessEngine) else OutOfProcess(engine)
+        running = (
+            InProcess(engine)
+            if isinstance(engine, library.InProcessEngine)
+            else OutOfProcess(engine, adapters.values())
+        )
         return ChatModel(running, context, adapters=adapters, names=(traits.name, target))
 
 

@@ -1,7 +1,7 @@
 """vLLM's engine in this process, and in a process of its own."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from gristmill.engines.vllm.library.arguments import Setup
@@ -9,6 +9,7 @@ from gristmill.engines.vllm.library.request import Adapter, Prepared
 from gristmill.engines.vllm.library.seeds import mend_seeds
 from gristmill.engines.vllm.library.sound import mend_sound
 from gristmill.engines.vllm.library.turn import leave_process, taking_turn
+from gristmill.errors import ModelError
 
 __all__ = ["AsyncEngine", "InProcessEngine", "is_engine_death", "open_async", "open_in_process"]
 
@@ -27,8 +28,8 @@ class _Frontend:
         self._setup = setup
         self._engine = engine
         self._renderer = engine.renderer
-        self._config = engine.model_config
         mend_sound(self._renderer)
+        self._config = engine.model_config
         self.max_in_flight: int = engine.vllm_config.scheduler_config.max_num_seqs
         """Rows that the engine runs at a time."""
         tokenizer = self._renderer.tokenizer
@@ -69,6 +70,13 @@ def _lora(adapter: Adapter | None) -> Any:
     return None if adapter is None else LoRARequest(adapter.alias, adapter.number, adapter.folder)
 
 
+def _unfit(adapter: Adapter, error: Exception) -> ModelError:
+    return ModelError(
+        f"inference_engine_options.adapters.{adapter.alias}: vLLM cannot load {adapter.folder!r}: "
+        f"{type(error).__name__}: {error}"
+    )
+
+
 def _length(prompt: Any) -> int:
     tokens = prompt.get("prompt_token_ids")
     return len(tokens) if tokens is not None else 0
@@ -76,6 +84,17 @@ def _length(prompt: Any) -> int:
 
 class InProcessEngine(_Frontend):
     """vLLM in this process: the fastest way on CPUs. Whoever uses it calls `step` until nothing is unfinished."""
+
+    def load(self, adapter: Adapter) -> None:
+        """Load an adapter, to see that it can be: a row that brings one that cannot takes the engine with it.
+
+        Raises:
+            ModelError: it does not fit the model, or its files are not whole.
+        """
+        try:
+            self._engine.add_lora(_lora(adapter))
+        except Exception as error:
+            raise _unfit(adapter, error) from error
 
     def add(self, name: str, prompt: Any, prepared: Prepared, adapter: Adapter | None) -> str:
         """Queue a request; the name that its output will have."""
@@ -113,6 +132,15 @@ class AsyncEngine(_Frontend):
         _, (prompt,) = await self._renderer.render_chat_async([messages], prepared.chat, limits)
         return prompt
 
+    async def load(self, adapter: Adapter) -> None:
+        """As `InProcessEngine.load`; needs the event loop in which rows are run afterwards."""
+        try:
+            await self._engine.add_lora(_lora(adapter))
+        except Exception as error:
+            if is_engine_death(error):
+                raise
+            raise _unfit(adapter, error) from error
+
     async def run(self, name: str, prompt: Any, prepared: Prepared, adapter: Adapter | None) -> Any:
         """The output of a request, once it is finished."""
         last = None
@@ -128,8 +156,12 @@ class AsyncEngine(_Frontend):
         self._engine.shutdown()
 
 
-def open_in_process(setup: Setup) -> InProcessEngine:
-    """Load a model into this process; `prepare_process` comes first."""
+def open_in_process(setup: Setup, adapters: Iterable[Adapter] = ()) -> InProcessEngine:
+    """Load a model and its adapters into this process; `prepare_process` comes first.
+
+    Raises:
+        ModelError: an adapter cannot be loaded, nothing reads sounds for a model that hears, or another model is here.
+    """
     from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.llm_engine import LLMEngine
 
@@ -139,16 +171,32 @@ def open_in_process(setup: Setup) -> InProcessEngine:
     with taking_turn():
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # again: another job of this process may have changed it
         # the context decides how much runs at a time: for whole batches about twice as much as for a server
-        return InProcessEngine(setup, LLMEngine.from_engine_args(setup.engine, UsageContext.LLM_CLASS))
+        vllm = LLMEngine.from_engine_args(setup.engine, UsageContext.LLM_CLASS)
+        try:
+            engine = InProcessEngine(setup, vllm)
+            for adapter in adapters:
+                engine.load(adapter)
+        except BaseException:
+            vllm.engine_core.shutdown()
+            raise
+        return engine
 
 
 def open_async(setup: Setup) -> AsyncEngine:
-    """Start vLLM's engine process and load a model into it; `prepare_process` comes first."""
+    """Start vLLM's engine process and load a model into it; `prepare_process` comes first.
+
+    Raises:
+        ModelError: nothing reads sounds, for a model that hears.
+    """
     from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.async_llm import AsyncLLM
 
     mend_seeds(setup)
     setup.engine.disable_log_stats = True
     setup.engine.enable_log_requests = False
-    engine = AsyncLLM.from_engine_args(setup.engine, usage_context=UsageContext.LLM_CLASS)
-    return AsyncEngine(setup, engine)
+    vllm = AsyncLLM.from_engine_args(setup.engine, usage_context=UsageContext.LLM_CLASS)
+    try:
+        return AsyncEngine(setup, vllm)
+    except BaseException:
+        vllm.shutdown()
+        raise
