@@ -10,7 +10,7 @@ from gristmill.engines.vllm.memory import available_memory
 from gristmill.errors import SpecError
 from gristmill.spec.engine import check_engine_args
 
-__all__ = ["FIELD", "engine_arguments", "gpus_asked", "split_arguments", "spreads"]
+__all__ = ["FIELD", "engine_arguments", "gpus_asked", "logprobs_asked", "split_arguments", "spreads"]
 
 FIELD = "inference_engine_options.engine_args_override"
 
@@ -30,6 +30,8 @@ _CACHE_SIZES = frozenset({"kv-cache-memory-bytes", "num-gpu-blocks-override"})
 _PARALLEL = frozenset({"tensor-parallel-size", "pipeline-parallel-size"})
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _MOST_LOADED = 8
+_LOGPROBS = 20
+_ALL = "-1"
 
 
 def split_arguments(given: Iterable[str]) -> list[str]:
@@ -151,6 +153,21 @@ def gpus_asked(options: Mapping[str, Any]) -> int | None:
                 raise SpecError(f"{FIELD}: --{name} must be a number of GPUs of at least 1 (given: {value!r})")
             sizes.append(int(value))
     return math.prod(sizes) if sizes else None
+
+
+def logprobs_asked(options: Mapping[str, Any]) -> int | None:
+    """The most of the likeliest tokens that a row may ask for at each place; None for all.
+
+    Example:
+        >>> logprobs_asked({}), logprobs_asked({"engine_args_override": ["--max-logprobs 50"]})
+        (20, 50)
+    """
+    most: int | None = _LOGPROBS
+    for argument in split_arguments(options.get("engine_args_override") or ()):
+        value = argument.partition("=")[2]
+        if _name(argument) == "max-logprobs" and value.removeprefix("-").isdecimal():
+            most = None if value == _ALL else int(value)
+    return most
 
 
 def spreads(options: Mapping[str, Any]) -> bool:

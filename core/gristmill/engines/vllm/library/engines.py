@@ -46,10 +46,15 @@ class _Frontend:
         Raises:
             ValueError: vLLM does not take the params.
         """
+        from vllm.exceptions import VLLMClientError
+
         config = self._engine.vllm_config
-        prepared.sampling(0).verify(
-            self._config, config.speculative_config, config.structured_outputs_config, self._renderer.tokenizer
-        )
+        try:
+            prepared.sampling(0).verify(
+                self._config, config.speculative_config, config.structured_outputs_config, self._renderer.tokenizer
+            )
+        except VLLMClientError as error:
+            raise ValueError(str(error)) from error
 
     def render(self, messages: list[dict[str, Any]], prepared: Prepared) -> Any:
         """The prompt for a conversation whose media are data URLs."""

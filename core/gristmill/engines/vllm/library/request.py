@@ -59,11 +59,12 @@ class Prepared:
     def __init__(self, params: Mapping[str, Any], setup: Setup, model_config: Any) -> None:
         from pydantic import ValidationError
         from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+        from vllm.exceptions import VLLMClientError
 
         given = {name: value for name, value in params.items() if value is not None and name != "model"}
         try:
             request = self._request = ChatCompletionRequest(messages=[], **given)
-        except ValidationError as error:
+        except (ValidationError, VLLMClientError) as error:
             raise ValueError(first_words(error)) from error
         self._defaults = {"stop_token_ids": model_config.get_diff_sampling_param().get("stop_token_ids")}
         self._max_len = model_config.max_model_len
@@ -107,7 +108,10 @@ class Prepared:
             if one.finish_reason in _UNFINISHED:
                 raise ValueError(f"vLLM ended the answer: {one.finish_reason}")
             if not one.text and one.finish_reason == "stop" and one.stop_reason is None and self._needs_text:
-                raise ValueError("the form that was asked for lets the model say nothing; change the schema or rule")
+                raise ValueError(
+                    "the model could say nothing in the form that was asked for: it lets nothing through, or is larger "
+                    "than the engine can hold; change the schema or rule"
+                )
         choices = [
             Choice(one.index, one.text, one.finish_reason or "stop", self._logprobs_of(one)) for one in output.outputs
         ]
