@@ -127,25 +127,3 @@ def test_files_of_a_stage_are_seen_and_heard_as_they_are_and_broken_ones_are_the
 
     (part_file,) = (tmp_path / "output").glob("*.parquet")
     assert pq.read_table(part_file)["text"].to_pylist() == [row["text"] for row in outcome.rows]
-
-
-def test_sounds_of_other_rates_are_heard_by_an_engine_in_a_process_of_its_own(
-    qwen2_audio: str,
-    tmp_path: Path,
-    whole: dict[str, bytes],
-    answers: Callable[..., list[str]],
-    run_job: Callable[..., Any],
-) -> None:
-    (tmp_path / "stage").mkdir()
-    settings, by_stage = on_stage(tmp_path / "stage", whole)
-    names = ["low.wav", *RATES]
-    outcome = run_job(
-        qwen2_audio,
-        pa.table({"messages": [json.dumps(asked(by_stage, name)) for name in names]}),
-        params=GREEDY,
-        engine={"engine_mode": "own_process", "response_column": "text"},
-        settings=settings,
-    )
-    assert outcome.status is gristmill.JobStatus.DONE, outcome.message
-    expected = answers(qwen2_audio, [asked(by_content(whole), name) for name in names], temperature=0, max_tokens=8)
-    assert [row["text"] for row in outcome.rows] == expected

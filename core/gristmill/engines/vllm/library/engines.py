@@ -1,7 +1,8 @@
 """vLLM's engine in this process, and in a process of its own."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from typing import Any
 
 from gristmill.engines.vllm.library.arguments import Setup
@@ -12,6 +13,9 @@ from gristmill.engines.vllm.library.turn import leave_process, taking_turn
 from gristmill.errors import ModelError
 
 __all__ = ["AsyncEngine", "InProcessEngine", "is_engine_death", "open_async", "open_in_process"]
+
+_LOOK_SECONDS = 1.0
+"""Between two looks at whether an engine's process is still there."""
 
 
 def is_engine_death(error: BaseException) -> bool:
@@ -140,11 +144,22 @@ class AsyncEngine(_Frontend):
     async def load(self, adapter: Adapter) -> None:
         """As `InProcessEngine.load`; needs the event loop in which rows are run afterwards."""
         try:
-            await self._engine.add_lora(_lora(adapter))
+            await self._answer(self._engine.add_lora(_lora(adapter)))
         except Exception as error:
             if is_engine_death(error):
                 raise
             raise _unfit(adapter, error) from error
+
+    async def _answer(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """What the engine's process answers to a call; vLLM forgets those who wait for one that is gone."""
+        waiting = asyncio.ensure_future(call)
+        try:
+            while not (await asyncio.wait({waiting}, timeout=_LOOK_SECONDS))[0]:
+                if self._engine.errored:
+                    raise self._engine.dead_error
+            return waiting.result()
+        finally:
+            waiting.cancel()
 
     async def run(self, name: str, prompt: Any, prepared: Prepared, adapter: Adapter | None) -> Any:
         """The output of a request, once it is finished."""
