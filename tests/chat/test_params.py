@@ -51,6 +51,7 @@ def test_names_match_in_any_case_and_none_lifts_the_bound_on_tokens() -> None:
         ("stream", True, "nobody would see a stream"),
         ("stop", ["a", 1], "list of texts"),
         ("stop", [""], "none of them empty"),
+        ("stop", ["a", "b", "c", "d", "e"], "at most 4 texts, and 5 are given"),
         ("model", " ", "empty"),
         ("logit_bias", {"the": 1}, "by their ids"),
         ("logit_bias", {"12": 101}, "-100 to 100"),
@@ -157,6 +158,8 @@ def test_cells_are_taken_in_the_forms_in_which_columns_hold_them() -> None:
     assert of_cell("max_completion_tokens", 7.0) == 7
     assert of_cell("temperature", Decimal("0.25")) == 0.25
     assert of_cell("stop", "END") == ["END"]
+    with pytest.raises(ValueError, match="column 'STOP': must be at most 4 texts"):
+        of_cell("stop", ["a", "b", "c", "d", "e"])
     assert of_cell("logit_bias", [("5", 1.0)]) == {"5": 1.0}
     assert of_cell("response_format", '{"type": "json_object"}') == {"type": "json_object"}
     assert of_cell("structured_outputs", {"regex": "a", "choice": None}) == {"regex": "a"}

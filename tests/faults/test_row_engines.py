@@ -66,6 +66,9 @@ def test_progress_tells_of_rows_and_tokens_before_any_shard_is_done(rows: Victim
     until(lambda: (later := job.progress()) is not None and later.rates.get("output_tokens", 0) > 0)
     job.cancel()
     assert job.wait(60) is JobStatus.CANCELLED
+    last = job.progress()
+    assert last is not None
+    assert (last.gauges["rows_in_flight"], last.gauges["rows_waiting"]) == (0, 0)
 
 
 def test_a_cancelled_job_frees_its_workers_and_a_rerun_resumes(rows: Victim) -> None:

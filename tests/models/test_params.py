@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gristmill.errors import SpecError
 from gristmill.models.params import check_params
-from gristmill.models.signature import Param, Signature
+from gristmill.models.signature import Bounds, Param, Signature
 
 SIGNATURE = Signature(
     params=(
@@ -37,6 +37,14 @@ def test_names_match_in_any_case() -> None:
 def test_an_int_becomes_a_float_where_one_is_wanted_and_zero_is_a_value() -> None:
     value = check_params({"temperature": 0}, SIGNATURE)["temperature"]
     assert (value, type(value)) == (0.0, float)
+
+
+def test_a_number_out_of_its_bounds_is_refused_with_what_sets_them() -> None:
+    signature = Signature(params=(Param("top", pa.int64(), None, bounds=Bounds(0, 20, "--most")),))
+    assert [check_params({"top": value}, signature)["top"] for value in (0, 20, None)] == [0, 20, None]
+    for value in (-1, 21):
+        with pytest.raises(SpecError, match=rf"params\.top: must be from 0 to 20, which is --most \(given: {value}\)"):
+            check_params({"top": value}, signature)
 
 
 def test_dicts_merge_at_every_depth_and_leave_the_default_as_it_was() -> None:

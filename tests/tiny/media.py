@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["film", "jpeg", "png", "sound"]
 
 RATE = 16_000
-"""Samples of sound in a second."""
+"""Samples of sound in a second, as most models hear them."""
 
 
 def png(seed: int = 0, *, width: int = 32, height: int = 24) -> bytes:
@@ -23,15 +23,15 @@ def jpeg(seed: int = 0, *, width: int = 32, height: int = 24) -> bytes:
     return _image("JPEG", seed, width, height)
 
 
-def sound(seed: int = 0, *, seconds: float = 0.5) -> bytes:
-    """A WAV of one tone in 16 bits, 16 kHz, mono; the seed picks the pitch."""
-    step = 2 * math.pi * (220 + 37 * (seed % 50)) / RATE
-    samples = [int(12_000 * math.sin(step * place)) for place in range(int(RATE * seconds))]
+def sound(seed: int = 0, *, seconds: float = 0.5, rate: int = RATE) -> bytes:
+    """A WAV of one tone in 16 bits, mono; the seed picks the pitch."""
+    step = 2 * math.pi * (220 + 37 * (seed % 50)) / rate
+    samples = [int(12_000 * math.sin(step * place)) for place in range(int(rate * seconds))]
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(RATE)
+        file.setframerate(rate)
         file.writeframes(struct.pack(f"<{len(samples)}h", *samples))
     return buffer.getvalue()
 

@@ -20,6 +20,8 @@ _RENDERING = frozenset(
     }
 )  # fmt: skip
 """Arguments of the function that renders a template, beside which the template's own are given."""
+_MOST_STOPS = 4
+"""Of the OpenAI API, and of vLLM."""
 _SCHEMA_NAME = "response"
 _NAMED_TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 
@@ -99,6 +101,8 @@ def _stop(value: Any, what: str) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text for text in texts):
         raise SpecError(f"{what}: must be a text or a list of texts, none of them empty (given: {value!r})")
+    if len(texts) > _MOST_STOPS:
+        raise SpecError(f"{what}: must be at most {_MOST_STOPS} texts, and {len(texts)} are given; leave some out")
     return list(texts)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from gristmill.errors import SpecError
-from gristmill.models.signature import Param, Signature
+from gristmill.models.signature import Bounds, Param, Signature
 from gristmill.spec.engine import refuse_secrets
 
 __all__ = ["check_params", "check_value"]
@@ -71,7 +71,14 @@ def check_params(given: Mapping[str, Any] | None, signature: Signature) -> dict[
                 known = ", ".join(map(repr, param.choices))
                 raise SpecError(f"input_spec.params.{written}: must be one of {known} (given: {value!r})")
             _check_finite(values[param.name], what=f"input_spec.params.{written}")
+            _check_bounds(values[param.name], param.bounds, what=f"input_spec.params.{written}")
     return values
+
+
+def _check_bounds(value: Any, bounds: Bounds | None, *, what: str) -> None:
+    if bounds is not None and not bounds.least <= value <= bounds.most:
+        source = f", which is {bounds.source}" if bounds.source else ""
+        raise SpecError(f"{what}: must be from {bounds.least:g} to {bounds.most:g}{source} (given: {value!r})")
 
 
 def _check_finite(value: Any, *, what: str) -> None:

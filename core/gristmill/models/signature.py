@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["Feature", "Param", "Signature"]
+__all__ = ["Bounds", "Feature", "Param", "Signature"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,21 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """From where to where a number may go.
+
+    Attributes:
+        least: the smallest value.
+        most: the largest value.
+        source: what sets them, for errors: where else they may be changed.
+    """
+
+    least: float
+    most: float
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Param:
     """A value that a function takes once for a whole job.
 
@@ -35,6 +50,7 @@ class Param:
         default: the value when the user gives none.
         nullable: whether None is a value; it always is where the default is None.
         choices: the values that it may have; none for any of its type.
+        bounds: of a number; None for any of its type.
     """
 
     name: str
@@ -42,6 +58,7 @@ class Param:
     default: Any
     nullable: bool = False
     choices: tuple[Any, ...] = ()
+    bounds: Bounds | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,11 @@ class Live:
     metrics: dict[str, float] = field(default_factory=dict)
     accounts: dict[int, Account] = field(default_factory=dict)
 
+    def rest(self) -> None:
+        """Note that no worker is busy any more: what they were busy with is zero."""
+        for account in self.accounts.values():
+            account.gauges = dict.fromkeys(account.gauges, 0.0)
+
 
 @dataclass(slots=True)
 class _Worker:

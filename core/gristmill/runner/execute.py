@@ -161,6 +161,7 @@ class _Execution:
                 problem = coordinator.run(workers=self.how.job_spec.replicas * self.how.job_spec.num_workers)
             finally:
                 executor.close()
+                self.live.rest()
             if problem == CANCELLED:
                 return JobStatus.CANCELLED, "cancelled; run the job again to resume it"
             if problem is not None:

@@ -35,6 +35,7 @@ def test_a_row_is_answered_by_the_adapter_that_it_names(
         llama,
         table,
         params=GREEDY,
+        arguments=["--max-loras=1"],  # fewer places than adapters
         engine={"adapters": adapters, "param_columns": ["model"], "output_prefix": "chat_", "response_column": "text"},
     )
     assert outcome.status is gristmill.JobStatus.DONE, outcome.message

@@ -10,7 +10,7 @@ import pytest
 from tests.preloaded import Preloaded
 
 import gristmill
-from gristmill.engines.vllm.arguments import engine_arguments, gpus_asked, split_arguments, spreads
+from gristmill.engines.vllm.arguments import engine_arguments, gpus_asked, logprobs_asked, split_arguments, spreads
 from gristmill.errors import SpecError
 
 OWNED = {
@@ -54,6 +54,18 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "the beginning of a name": ({"engine_args_override": ["--max-model=10"]}, {}, "has no argument --max-model"),
     "a word for a number": ({"engine_args_override": ["--max-num-seqs=many"]}, {}, "--max-num-seqs"),
     "no value": ({"engine_args_override": ["--max-num-seqs"]}, {}, "--max-num-seqs"),
+    "no rows at a time": ({"engine_args_override": ["--max-num-seqs=0"]}, {}, "--max-num-seqs=0: Input should be"),
+    "more memory than there is": (
+        {"engine_args_override": ["--gpu-memory-utilization=1.5"]},
+        {},
+        "--gpu-memory-utilization=1.5: Input should be",
+    ),
+    "a seed that is none": ({"engine_args_override": ["--seed=-1"]}, {}, "--seed=-1: must be at least 0"),
+    "a template that is not there": (
+        {"engine_args_override": ["--chat-template=/nowhere.jinja"]},
+        {},
+        "/nowhere.jinja",
+    ),
     "a choice that is none": ({"engine_args_override": ["--dtype=float7"]}, {}, "--dtype"),
     "a number that cannot be": ({"engine_args_override": ["--max-model-len=-5"]}, {}, "model"),
     "a context over the model's": ({"engine_args_override": ["--max-model-len=999999"]}, {}, "max_model_len"),
@@ -88,6 +100,18 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a function of others": ({}, {"job": {"function_name": "embed"}}, "embed"),
     "a stream": ({}, {"params": {"stream": True}}, "input_spec.params.stream"),
     "an unknown param": ({}, {"params": {"warmth": 1}}, "warmth"),
+    "many stops": ({}, {"params": {"stop": ["a", "b", "c", "d", "e"]}}, "input_spec.params.stop: must be at most 4"),
+    "many logprobs": (
+        {},
+        {"params": {"logprobs": True, "top_logprobs": 21}},
+        "input_spec.params.top_logprobs: must be from 0 to 20, which is vLLM's --max-logprobs",
+    ),
+    "the logprobs of all tokens": (
+        {"engine_args_override": ["--max-logprobs=50"]},
+        {"params": {"logprobs": True, "top_logprobs": -1}},
+        "must be from 0 to 50",
+    ),
+    "a model that is neither it nor an adapter": ({}, {"params": {"model": "nope"}}, "must be one of"),
     "no JSON schema": (
         {},
         {"params": {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "txt"}}}}},
@@ -144,6 +168,12 @@ def test_a_wrong_request_is_refused_with_what_is_wrong(name: str, refused: dict[
     assert said is not None
     assert REFUSED[name][2] in said
     assert "hf_secret" not in said
+
+
+def test_the_models_that_may_be_named_are_told_once(refused: dict[str, str | None], llama: str) -> None:
+    said = refused["a model that is neither it nor an adapter"]
+    assert said is not None
+    assert said.count(llama) == 1
 
 
 @pytest.mark.usefixtures("refused")
@@ -235,6 +265,34 @@ def test_answers_are_held_to_their_schema_by_guidance_unless_the_user_says_other
     options = {"engine_args_override": ["--structured-outputs-config.backend=xgrammar"]}
     found = [one for one in engine_arguments("m", options, gpus=0, on_cpu=False) if "structured" in one]
     assert found == ["--structured-outputs-config.backend=xgrammar"]
+
+
+@pytest.mark.parametrize(
+    ("given", "on_cpu", "places"),
+    [
+        ([], False, (2, 2)),
+        (["--max-loras=1"], False, (1, 2)),
+        (["--max-loras 4"], False, (4, 4)),
+        (["--max_cpu_loras=1"], False, (1, 1)),
+        (["--max-loras=1", "--max-cpu-loras=1"], False, (1, 1)),
+        ([], True, (3, 3)),
+        (["--max-loras=1", "--max-cpu-loras=1"], True, (3, 3)),
+        (["--max-loras=7"], True, (7, 7)),
+    ],
+)
+def test_adapters_have_places_and_on_cpus_one_that_stays_empty(
+    given: list[str], on_cpu: bool, places: tuple[int, int]
+) -> None:
+    options = {"engine_args_override": given}
+    arguments = engine_arguments("m", options, gpus=0, on_cpu=on_cpu, ranks=[8, 8])
+    found = dict(argument.split("=", 1) for argument in arguments if "-loras=" in argument)
+    assert (int(found["--max-loras"]), int(found["--max-cpu-loras"])) == places
+
+
+def test_likely_tokens_are_bounded_as_vllm_is_told_to() -> None:
+    assert logprobs_asked({}) == 20
+    assert logprobs_asked({"engine_args_override": ["--max_logprobs 5", "--max-logprobs=50"]}) == 50
+    assert logprobs_asked({"engine_args_override": ["--max-logprobs=-1"]}) is None
 
 
 def test_an_executor_over_ray_is_seen_however_it_is_written() -> None:

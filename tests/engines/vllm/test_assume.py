@@ -9,6 +9,7 @@ from tests.preloaded import Preloaded
 from gristmill.engines.protocol import AssumingEngine, LoadContext
 from gristmill.engines.vllm.engine import VllmEngine
 from gristmill.errors import GristmillError, MissingExtraError, ModelError, SpecError
+from gristmill.models.params import check_params
 from gristmill.storage.storage import Storage
 
 RAY = "--distributed-executor-backend=ray"
@@ -32,6 +33,18 @@ def test_the_model_may_be_any_that_vllm_runs_until_it_is_loaded(storage: Storage
 def test_the_arguments_say_how_many_gpus_a_copy_has_and_that_ray_places_them(storage: Storage) -> None:
     info = assume(storage, engine_args_override=["--tensor_parallel_size 4", "--distributed-executor-backend ray"])
     assert (info.gpus, info.spreads) == (4, True)
+
+
+def test_likely_tokens_may_be_asked_for_up_to_what_vllm_is_told(storage: Storage) -> None:
+    def asked(number: int, *arguments: str) -> Any:
+        info = assume(storage, engine_args_override=list(arguments))
+        return check_params({"logprobs": True, "top_logprobs": number}, info.functions["chat"])["top_logprobs"]
+
+    assert asked(20) == 20
+    assert asked(30, "--max-logprobs=30") == 30
+    assert asked(-1, "--max-logprobs=-1") == -1
+    with pytest.raises(SpecError, match="must be from 0 to 20, which is vLLM's --max-logprobs"):
+        asked(21)
 
 
 def test_adapters_that_only_the_cluster_has_are_left_to_it(storage: Storage) -> None:

@@ -115,6 +115,39 @@ def text_only(model: str, settings: Settings) -> Any:
     return job.status, job.message, rows("@DB.SCHEMA.STAGE/output/", settings)
 
 
+def text_generation(model: str, settings: Settings) -> Any:
+    import pandas as pd
+
+    uncompiled()
+    messages = [
+        [
+            {"role": "system", "content": [{"type": "text", "text": "You are an expert on cats and kitchens."}]},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "How many breeds of cats are there?"},
+                ],
+            },
+        ]
+    ]
+    schema = ["messages"]
+    data = [(json.dumps(m)) for m in messages]
+    input_df = pd.DataFrame(data, columns=schema)
+    job = run_batch(
+        model,
+        X=input_df,
+        compute_pool="MY_POOL",
+        output_spec=OutputSpec(stage_location="@DB.SCHEMA.STAGE/path/"),
+        inference_engine_options={
+            # set vLLM as the inference backend
+            "engine": InferenceEngine.VLLM,
+        },
+        settings=settings,
+    )
+    job.wait()
+    return job.status, job.message, rows("@DB.SCHEMA.STAGE/path/", settings)
+
+
 def one_image(model: str, settings: Settings) -> Any:
     import pandas as pd
 
@@ -221,7 +254,13 @@ def all_media(model: str, settings: Settings) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("example", "model", "count"), [(text_only, "llama", 2), (many_images, "idefics3", 3), (all_media, "omni", 2)]
+    ("example", "model", "count"),
+    [
+        (text_only, "llama", 2),
+        (text_generation, "llama", 1),
+        (many_images, "idefics3", 3),
+        (all_media, "omni", 2),
+    ],
 )
 def test_a_job_as_users_of_a_warehouse_write_it(
     example: Callable[[str, Settings], Any],

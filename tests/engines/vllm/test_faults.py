@@ -26,6 +26,8 @@ FILE = 24
 TOKENS = 16
 KILLER = 53
 STEPS = 10
+MIXED, BAD_JSON, TOO_LONG = 400, 12, 201
+COLOUR = {"type": "json_schema", "json_schema": {"schema": {"enum": ["red", "green", "blue"]}}}
 
 
 def conversation(row: int) -> list[dict[str, Any]]:
@@ -47,7 +49,7 @@ def gone(pids: list[int]) -> bool:
 
 @dataclass
 class Work:
-    """A job of 96 chats in four files, on an engine that takes its time and tells of each step."""
+    """A job of 96 chats in four files, or those of a table, on an engine that takes its time and tells of each step."""
 
     model: str
     root: Path
@@ -56,6 +58,7 @@ class Work:
     name: str = "work"
     rows: int = ROWS
     killer: int | None = None
+    table: pa.Table | None = None
 
     def prepare(self) -> Path:
         """Write the input."""
@@ -63,15 +66,16 @@ class Work:
         self.monkeypatch.setenv("GRISTMILL_TEST_STEPS", str(self.steps))
         folder = self.root / f"{self.name}-input"
         folder.mkdir()
-        for at in range(0, self.rows, FILE):
-            rows = range(at, at + FILE)
-            table = {
-                "row": rows,
-                "messages": [json.dumps(conversation(row)) for row in rows],
-                "seed": pa.array([DEADLY_SEED if row == self.killer else None for row in rows], pa.int64()),
-            }
-            pq.write_table(pa.table(table), folder / f"{at:04d}.parquet")
+        table = self.table if self.table is not None else self._chats()
+        for at in range(0, table.num_rows, FILE):
+            pq.write_table(table.slice(at, FILE), folder / f"{at:04d}.parquet")
         return folder
+
+    def _chats(self) -> pa.Table:
+        rows = range(self.rows)
+        seeds = [DEADLY_SEED if row == self.killer else None for row in rows]
+        messages = [json.dumps(conversation(row)) for row in rows]
+        return pa.table({"row": rows, "messages": messages, "seed": pa.array(seeds, pa.int64())})
 
     def submit(self, *arguments: str, **options: Any) -> gristmill.Job:
         folder = self.root / f"{self.name}-input"
@@ -145,6 +149,25 @@ def unharmed(llama: str, answers: Callable[..., list[str]]) -> list[str]:
     return answers(llama, [conversation(row) for row in range(2 * ROWS)], temperature=0, max_tokens=TOKENS)
 
 
+@pytest.fixture
+def mixed(tmp_path: Path) -> list[dict[str, Any]]:
+    """Chats of several kinds, and some that cannot be answered."""
+    rows = []
+    for row in range(MIXED):
+        kind = row % 4
+        rows.append(
+            {
+                "row": row,
+                "messages": json.dumps(conversation(row)),
+                "model": (None, "a", "b", None)[kind],
+                "response_format": json.dumps(COLOUR) if kind == 3 else None,
+            }
+        )
+    rows[BAD_JSON]["messages"] = "[{"
+    rows[TOO_LONG]["messages"] = json.dumps([{"role": "user", "content": "word and " * 2_000}])
+    return rows
+
+
 def processes_of(job: gristmill.Job) -> list[int]:
     """The runner of a job, once it has begun, and everything below it."""
     progress = job.progress()
@@ -171,20 +194,66 @@ def test_a_killed_worker_and_a_row_that_kills_cost_nobody_else_a_row(
     assert len(re.findall(r"worker \d+ died", str(job.get_logs()))) <= 8
 
 
-def test_the_death_of_vllms_own_process_is_survived_and_cancelling_ends_all_of_them(make: Callable[..., Work]) -> None:
+def test_cancelling_ends_all_processes_of_an_engine_in_its_own(make: Callable[..., Work]) -> None:
     work = make(rows=2_000)
     job = work.submit(engine_mode="own_process")
-    first = work.at_work(job)
-    assert first not in psutil.Process(processes_of(job)[0]).children()  # it is the worker's child
-    os.kill(first, signal.SIGKILL)
-    until(lambda: set(work.engines()) - {first})
-    assert job.status is JobStatus.RUNNING
+    engine = work.at_work(job)
     there = processes_of(job)
-    assert work.at_work(job) in there
+    assert engine in there
+    assert engine not in psutil.Process(there[0]).children()  # it is below the worker
     job.cancel()
     assert job.wait(30) is JobStatus.CANCELLED
     until(lambda: gone(there), seconds=30)
     assert not (work.output / "_SUCCESS").exists()
+
+
+def test_chats_in_vllms_own_process_are_answered_as_in_the_worker_though_the_process_is_killed(
+    make: Callable[..., Work], mixed: list[dict[str, Any]], adapters: dict[str, str], run_job: Callable[..., Any]
+) -> None:
+    table = pa.Table.from_pylist(mixed)
+    options = {"adapters": adapters, "param_columns": ["model", "response_format"], "output_prefix": "chat_"}
+    work = make(table=table)
+    job = work.submit(engine_mode="own_process", **options)
+    core = psutil.Process(work.at_work(job)).parent()
+    assert core is not None
+    assert core.name().startswith("VLLM::EngineCor")
+
+    def is_told() -> bool:
+        assert job.status is JobStatus.RUNNING, job.message
+        progress = job.progress()
+        return progress is not None and progress.rates.get("output_tokens", 0) > 0
+
+    until(is_told)
+    told = job.progress()
+    assert told is not None
+    assert 0 < told.rows < MIXED
+    assert min(told.metrics["prompt_tokens"], told.metrics["output_tokens"], told.gauges["rows_in_flight"]) > 0
+    core.kill()
+    assert job.wait(240) is JobStatus.DONE, job.message
+    last = job.progress()
+    assert last is not None
+    assert (last.rows, last.gauges["rows_in_flight"], last.gauges["rows_waiting"]) == (MIXED, 0, 0)
+    assert len(set(work.engines())) == 2
+
+    rows = work.found()
+    assert [row["row"] for row in rows] == list(range(MIXED))
+    failed = {row["row"]: row["_error"] for row in rows if row["_error"] is not None}
+    assert set(failed) == {BAD_JSON, TOO_LONG}
+    assert "JSON" in failed[BAD_JSON]["message"]
+    assert "2048" in failed[TOO_LONG]["message"]
+    for row in rows:
+        if row["response_format"] is not None:
+            assert json.loads(row["response"]) in ("red", "green", "blue")
+    inside = run_job(
+        work.model,
+        table,
+        params={"temperature": 0, "max_completion_tokens": TOKENS},
+        engine={"engine_mode": "in_process", "response_column": "response", **options},
+        on_error="record",
+    )
+    assert inside.status is JobStatus.DONE, inside.message
+    assert [row["response"] for row in rows] == [row["response"] for row in inside.rows]
+    assert [row["_error"] for row in rows] == [row["_error"] for row in inside.rows]
 
 
 def test_a_killed_runner_harms_no_other_job_and_its_own_goes_on_where_it_was(

@@ -77,6 +77,12 @@ SAMPLED = {
     "more than fit": (user("word and " * (CONTEXT // 3 - 10)), {"max_completion_tokens": 2**40, "ignore_eos": True}),
     "by name": (user(QUESTION), {"model": "llama"}),
     "truncated": (user(QUESTION), {"truncate_prompt_tokens": 5}),
+    "truncated to the context": (user("word and " * CONTEXT), {"truncate_prompt_tokens": CONTEXT, "ignore_eos": True}),
+    "truncated to all": (user("word and " * CONTEXT), {"truncate_prompt_tokens": -1, "ignore_eos": True}),
+    "truncated, and more than fit": (
+        user("word and " * CONTEXT),
+        {"truncate_prompt_tokens": -1, "max_completion_tokens": 2**40, "ignore_eos": True},
+    ),
 }
 BAD: dict[str, tuple[str | None, dict[str, Any], str]] = {
     "over the context": (json.dumps(user("word and " * CONTEXT)), {}, str(CONTEXT)),
@@ -101,6 +107,7 @@ BAD: dict[str, tuple[str | None, dict[str, Any], str]] = {
     "top without": (json.dumps(user("Hi")), {"top_logprobs": 2}, "top_logprobs"),
     "too many logprobs": (json.dumps(user("Hi")), {"logprobs": True, "top_logprobs": 99_999}, "logprobs"),
     "bias of no token": (json.dumps(user("Hi")), {"logit_bias": '{"99999999": 1}'}, "99999999"),
+    "many stops": (json.dumps(user("Hi")), {"stop": ["a", "b", "c", "d", "e"]}, "at most 4"),
     "empty stop": (json.dumps(user("Hi")), {"stop": [""]}, "stop"),
     "a stop token that is none": (json.dumps(user("Hi")), {"stop_token_ids": [99_999_999]}, "99999999"),
     "more choices than can be": (json.dumps(user("Hi")), {"n": 10**9}, "n must be"),
@@ -336,6 +343,17 @@ def test_a_prompt_is_cut_to_the_tokens_asked_for(rows: dict[str, dict[str, Any]]
     assert rows["truncated"]["_error"] is None
     assert rows["truncated"]["chat_usage"]["prompt_tokens"] == 5
     assert rows["truncated"]["text"] != rows["plain"]["text"]
+
+
+def test_a_prompt_that_is_cut_to_the_context_leaves_room_for_its_answer(rows: dict[str, dict[str, Any]]) -> None:
+    for name, room in (
+        ("truncated to the context", 12),
+        ("truncated to all", 12),
+        ("truncated, and more than fit", 1),
+    ):
+        assert rows[name]["_error"] is None
+        usage = rows[name]["chat_usage"]
+        assert (usage["prompt_tokens"], usage["completion_tokens"]) == (CONTEXT - room, room)
 
 
 def test_the_models_own_name_is_no_adapter(rows: dict[str, dict[str, Any]]) -> None:

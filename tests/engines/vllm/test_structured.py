@@ -99,9 +99,15 @@ def test_every_row_that_finished_is_valid_and_a_rule_that_cannot_hold_is_the_row
         ("a deep one", ("response_format", form(deep(400)))),
     ]
     rows = [row for at in range(ROUNDS) for row in [*good, *(bad if at == 2 else [])]]
+    of_two = range(len(good))  # those of the first round have two choices, and the logprobs of their tokens
     columns = {
-        column: pa.array([json.dumps(rule) if kind == column else None for _, (kind, rule) in rows], pa.string())
-        for column in ("response_format", "structured_outputs")
+        **{
+            column: pa.array([json.dumps(rule) if kind == column else None for _, (kind, rule) in rows], pa.string())
+            for column in ("response_format", "structured_outputs")
+        },
+        "n": pa.array([2 if at in of_two else None for at in range(len(rows))], pa.int64()),
+        "logprobs": pa.array([True if at in of_two else None for at in range(len(rows))], pa.bool_()),
+        "top_logprobs": pa.array([2 if at in of_two else None for at in range(len(rows))], pa.int64()),
     }
     messages = [json.dumps([{"role": "user", "content": f"Say {at}."}]) for at in range(len(rows))]
     outcome = run_job(
@@ -118,16 +124,33 @@ def test_every_row_that_finished_is_valid_and_a_rule_that_cannot_hold_is_the_row
     assert [row["name"] for row in failed] == [name for name, _ in bad]
     assert "WorkerDied" not in {row["_error"]["type"] for row in failed}
 
-    finished = [row for row in outcome.rows if row["_error"] is None and row["choices"][0]["finish_reason"] == "stop"]
-    assert {row["name"] for row in finished} >= {*SCHEMAS, *OTHERS}
-    for row in finished:
-        text = row["text"]
-        if row["name"] in OTHERS:
-            assert OTHERS[row["name"]][1](text), text
-        elif row["name"] in SCHEMAS:
-            jsonschema.validate(json.loads(text), SCHEMAS[row["name"]])
-        elif row["name"] == "any object":
+    for at, row in enumerate(outcome.rows):
+        if row["_error"] is None:
+            assert [choice["index"] for choice in row["choices"]] == ([0, 1] if at in of_two else [0])
+    finished = [
+        (row["name"], choice)
+        for row in outcome.rows
+        if row["_error"] is None
+        for choice in row["choices"]
+        if choice["finish_reason"] == "stop"
+    ]
+    assert {name for name, _ in finished} >= {*SCHEMAS, *OTHERS}
+    for name, choice in finished:
+        text = choice["message"]["content"]
+        if name in OTHERS:
+            assert OTHERS[name][1](text), text
+        elif name in SCHEMAS:
+            jsonschema.validate(json.loads(text), SCHEMAS[name])
+        elif name == "any object":
             assert isinstance(json.loads(text), dict)
+
+    for row in outcome.rows[: len(good)]:
+        told = [choice["logprobs"]["content"] for choice in row["choices"]]
+        assert sum(len(tokens) for tokens in told) == row["usage"]["completion_tokens"]
+        for choice, tokens in zip(row["choices"], told, strict=True):
+            assert {len(token["top_logprobs"]) for token in tokens} == {2}
+            if choice["message"]["content"].isascii():  # else a character may be cut over several tokens
+                assert "".join(token["token"] for token in tokens).startswith(choice["message"]["content"])
 
 
 def deep(levels: int) -> dict[str, Any]:
@@ -151,6 +174,7 @@ def test_a_rule_of_the_whole_job_that_cannot_hold_fails_the_job_at_once(
     rows = pa.table({"prompt": ["Hi"] * 3})
     outcome = run_job(llama, rows, params=params, on_error="record", max_errors=1_000)
     assert outcome.status is gristmill.JobStatus.FAILED
+    assert "input_spec.params: " in outcome.message
     assert said in outcome.message
 
 

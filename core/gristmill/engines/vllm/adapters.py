@@ -12,6 +12,8 @@ from gristmill.storage.storage import Storage
 __all__ = ["adapter_folders", "adapter_places", "adapter_rank"]
 
 _FIELD = "inference_engine_options.adapters"
+_WEIGHTS = "adapter_model.safetensors"
+_OTHER_WEIGHTS = ("adapter_model.bin", "adapter_model.pt")
 
 
 def adapter_folders(given: Any, storage: Storage) -> dict[str, str]:
@@ -23,11 +25,12 @@ def adapter_folders(given: Any, storage: Storage) -> dict[str, str]:
 
     Raises:
         SpecError: it is no dict of text, or a folder is not on this machine's disks.
-        ModelError: a folder holds no adapter.
+        ModelError: a folder holds no adapter, or one whose weights are not whole.
     """
     folders = adapter_places(given, storage)
     for alias, folder in folders.items():
         adapter_rank(folder, alias=alias)
+        _check_weights(folder, alias=alias)
     return folders
 
 
@@ -68,3 +71,21 @@ def adapter_rank(folder: str, *, alias: str) -> int:
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
         raise ModelError(f"{_FIELD}.{alias}: {str(path)!r} has the rank {rank!r}, not a number of at least 1")
     return rank
+
+
+def _check_weights(folder: str, *, alias: str) -> None:
+    """Refuse weights that are missing or cut off; whether they fit the model is seen when it is loaded."""
+    path = Path(folder) / _WEIGHTS
+    if not path.is_file():
+        if any((Path(folder) / name).is_file() for name in _OTHER_WEIGHTS):
+            return
+        raise ModelError(f"{_FIELD}.{alias}: there is no {_WEIGHTS} in {folder!r}")
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as weights:  # reads the header, and compares it with the file's size
+            is_empty = not weights.keys()
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{_FIELD}.{alias}: {str(path)!r} is damaged: {error}") from error
+    if is_empty:
+        raise ModelError(f"{_FIELD}.{alias}: {str(path)!r} holds no weights")

@@ -10,7 +10,7 @@ from gristmill.engines.vllm.memory import available_memory
 from gristmill.errors import SpecError
 from gristmill.spec.engine import check_engine_args
 
-__all__ = ["FIELD", "engine_arguments", "gpus_asked", "split_arguments", "spreads"]
+__all__ = ["FIELD", "engine_arguments", "gpus_asked", "logprobs_asked", "split_arguments", "spreads"]
 
 FIELD = "inference_engine_options.engine_args_override"
 
@@ -30,6 +30,8 @@ _CACHE_SIZES = frozenset({"kv-cache-memory-bytes", "num-gpu-blocks-override"})
 _PARALLEL = frozenset({"tensor-parallel-size", "pipeline-parallel-size"})
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 _MOST_LOADED = 8
+_LOGPROBS = 20
+_ALL = "-1"
 
 
 def split_arguments(given: Iterable[str]) -> list[str]:
@@ -96,13 +98,26 @@ def engine_arguments(
         arguments.append("--enable-lora")
         if "max-lora-rank" not in names:
             arguments.append(f"--max-lora-rank={next((rank for rank in _RANKS if rank >= max(ranks)), max(ranks))}")
-        # On CPUs vLLM 0.32 puts rows without an adapter through the last place for one, which therefore stays empty.
-        loaded = len(ranks) + 1 if on_cpu else min(len(ranks), _MOST_LOADED)
-        if "max-loras" not in names:
-            arguments.append(f"--max-loras={loaded}")
-        if "max-cpu-loras" not in names:
-            arguments.append(f"--max-cpu-loras={max(loaded, len(ranks))}")
+        arguments += _places(given, adapters=len(ranks), on_cpu=on_cpu)
     return arguments
+
+
+def _places(given: Iterable[str], *, adapters: int, on_cpu: bool) -> list[str]:
+    """Where adapters are held: as many at a time as the user says, and those that wait for their turn in memory."""
+    asked: dict[str, int] = {}
+    for argument in given:
+        value = argument.partition("=")[2]
+        if _name(argument) in ("max-loras", "max-cpu-loras") and value.isdecimal():
+            asked[_name(argument)] = int(value)
+    if on_cpu:
+        # vLLM 0.32 puts rows without an adapter through the last place for one there, which therefore stays empty:
+        # fewer places than this are not enough, whatever the user says; of two arguments the last one holds.
+        most = max(adapters + 1, asked.get("max-loras", 0))
+        return [f"--max-loras={most}", f"--max-cpu-loras={max(most, asked.get('max-cpu-loras', 0))}"]
+    in_memory = asked.get("max-cpu-loras", adapters)
+    most = asked.get("max-loras", min(adapters, _MOST_LOADED, in_memory))
+    added = {"max-loras": most, "max-cpu-loras": max(most, in_memory)}
+    return [f"--{name}={value}" for name, value in added.items() if name not in asked]
 
 
 def _name(argument: str) -> str:
@@ -138,6 +153,21 @@ def gpus_asked(options: Mapping[str, Any]) -> int | None:
                 raise SpecError(f"{FIELD}: --{name} must be a number of GPUs of at least 1 (given: {value!r})")
             sizes.append(int(value))
     return math.prod(sizes) if sizes else None
+
+
+def logprobs_asked(options: Mapping[str, Any]) -> int | None:
+    """The most of the likeliest tokens that a row may ask for at each place; None for all.
+
+    Example:
+        >>> logprobs_asked({}), logprobs_asked({"engine_args_override": ["--max-logprobs 50"]})
+        (20, 50)
+    """
+    most: int | None = _LOGPROBS
+    for argument in split_arguments(options.get("engine_args_override") or ()):
+        value = argument.partition("=")[2]
+        if _name(argument) == "max-logprobs" and value.removeprefix("-").isdecimal():
+            most = None if value == _ALL else int(value)
+    return most
 
 
 def spreads(options: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from gristmill.chat.signature import chat_signature
 from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo, RowModel
 from gristmill.engines.vllm import library
 from gristmill.engines.vllm.adapters import adapter_folders, adapter_places, adapter_rank
-from gristmill.engines.vllm.arguments import FIELD, engine_arguments, gpus_asked, spreads
+from gristmill.engines.vllm.arguments import FIELD, engine_arguments, gpus_asked, logprobs_asked, spreads
 from gristmill.engines.vllm.chat import ChatModel
 from gristmill.engines.vllm.failure import start_failure
 from gristmill.engines.vllm.output import Heard, heard_processes
@@ -20,7 +20,7 @@ from gristmill.engines.vllm.recognition import answers_chats
 from gristmill.engines.vllm.running import InProcess, OutOfProcess
 from gristmill.errors import ModelError, SpecError
 from gristmill.models.reference import parse_reference
-from gristmill.models.signature import Signature
+from gristmill.models.signature import Bounds, Param, Signature
 from gristmill.storage.storage import Storage
 
 __all__ = ["VllmEngine"]
@@ -105,16 +105,24 @@ class VllmEngine:
         engine: library.InProcessEngine | library.AsyncEngine | library.PoolingEngine
         heard = Heard()
         try:
-            if in_process:
-                engine = library.open_in_process(setup) if traits.generates else library.open_pooling(setup)
+            if in_process and traits.generates:
+                engine = library.open_in_process(setup, adapters.values())
+            elif in_process:
+                engine = library.open_pooling(setup)
             else:
                 with heard_processes() as heard:
                     engine = library.open_async(setup) if traits.generates else library.open_pooling(setup)
+        except ModelError:
+            raise
         except Exception as error:
             raise start_failure(error, model=context.model, reason=heard.reason()) from error
         if isinstance(engine, library.PoolingEngine):
             return PoolingModel(engine, context, labels=traits.labels)
-        running = InProcess(engine) if isinstance(engine, library.InProcessEngine) else OutOfProcess(engine)
+        running = (
+            InProcess(engine)
+            if isinstance(engine, library.InProcessEngine)
+            else OutOfProcess(engine, adapters.values())
+        )
         return ChatModel(running, context, adapters=adapters, names=(traits.name, target))
 
 
@@ -159,9 +167,20 @@ def _functions(
 
 def _chat(options: Mapping[str, Any], names: tuple[str, ...] = ()) -> Signature:
     """The function's signature; its `model` is one of some names, where they are known."""
-    known = tuple(replace(param, choices=names) if param.name == "model" else param for param in CHAT_PARAMS)
-    params, inputs = split_params(options.get("param_columns"), known)
+    choices, bounds = tuple(dict.fromkeys(names)), _logprobs(options)
+
+    def own(param: Param) -> Param:
+        if param.name == "model":
+            return replace(param, choices=choices)
+        return replace(param, bounds=bounds) if param.name == "top_logprobs" else param
+
+    params, inputs = split_params(options.get("param_columns"), [own(param) for param in CHAT_PARAMS])
     return chat_signature(outputs=response_form({}, options).schema, params=params, inputs=inputs)
+
+
+def _logprobs(options: Mapping[str, Any]) -> Bounds | None:
+    most = logprobs_asked(options)
+    return None if most is None else Bounds(0, most, "vLLM's --max-logprobs in engine_args_override")
 
 
 def _info(functions: Mapping[str, Signature], options: Mapping[str, Any], *, by_row: bool) -> ModelInfo:

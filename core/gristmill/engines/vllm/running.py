@@ -3,10 +3,10 @@
 import asyncio
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from gristmill.engines.protocol import EngineDeadError
+from gristmill.engines.protocol import EngineDeadError, EngineRefusedError
 from gristmill.engines.vllm.library import (
     Adapter,
     Answer,
@@ -15,6 +15,7 @@ from gristmill.engines.vllm.library import (
     Prepared,
     is_engine_death,
 )
+from gristmill.errors import ModelError
 
 __all__ = ["InProcess", "OutOfProcess", "Running"]
 
@@ -144,11 +145,14 @@ class OutOfProcess(_Frontend):
 
     Args:
         engine: the engine.
+        adapters: loaded before the first row, which is the first time that there is an event loop to load them in.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, adapters: Iterable[Adapter] = ()) -> None:
         super().__init__(engine)
         self._engine = engine
+        self._adapters = tuple(adapters)
+        self._loading: asyncio.Task[None] | None = None
         self._unfinished = 0
 
     async def chat(self, messages: list[dict[str, Any]], prepared: Prepared, adapter: Adapter | None) -> Answer:
@@ -163,6 +167,7 @@ class OutOfProcess(_Frontend):
     async def _run(self, prompt: Any, prepared: Prepared, adapter: Adapter | None) -> Answer:
         self._unfinished += 1
         try:
+            await self._loaded()
             output = await self._engine.run(str(next(self._names)), prompt, prepared, adapter)
         except Exception as error:
             if is_engine_death(error):
@@ -172,3 +177,19 @@ class OutOfProcess(_Frontend):
         finally:
             self._unfinished -= 1
         return prepared.answer(output)
+
+    async def _loaded(self) -> None:
+        """Wait until the adapters are loaded, which all rows wait for together."""
+        if not self._adapters:
+            return
+        if self._loading is None:
+            self._loading = asyncio.create_task(self._load())
+        await asyncio.shield(self._loading)
+        self._adapters = ()
+
+    async def _load(self) -> None:
+        try:
+            for adapter in self._adapters:
+                await self._engine.load(adapter)
+        except ModelError as error:
+            raise EngineRefusedError(str(error)) from error

@@ -1,9 +1,9 @@
 """Arguments of vLLM's server, and what it makes of a model with them, before anything is loaded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from gristmill.engines.vllm.library.release import SUPPORTED
 from gristmill.errors import ModelError, SpecError
@@ -11,6 +11,8 @@ from gristmill.errors import ModelError, SpecError
 __all__ = ["Setup", "Traits", "first_words", "parse_arguments", "traits"]
 
 _TEMPLATE = frozenset({"chat_template", "chat_template_content_format", "default_chat_template_kwargs"})
+_SEEDS = 2**32
+"""NumPy has no seeds of this size or below 0, and vLLM gives them to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ def parse_arguments(arguments: Sequence[str], *, field: str) -> Setup:
     """
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.entrypoints.launchers.cli_args import make_arg_parser
+    from vllm.exceptions import VLLMError
+    from vllm.renderers.chat_utils import load_chat_template
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     class Parser(FlexibleArgumentParser):  # type: ignore[misc]
@@ -56,10 +60,12 @@ def parse_arguments(arguments: Sequence[str], *, field: str) -> Setup:
     try:
         parsed = parser.parse_args(list(arguments))
         engine = AsyncEngineArgs.from_cli_args(parsed)
+        load_chat_template(parsed.chat_template)
     except SpecError:
         raise
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError, VLLMError) as error:
         raise SpecError(f"{field}: {error}") from error
+    _check_bounds(engine, {known.get(argument.partition("=")[0]) for argument in arguments}, field=field)
     return Setup(engine, parsed.chat_template, parsed.chat_template_content_format, parsed.default_chat_template_kwargs)
 
 
@@ -76,6 +82,32 @@ def _check_known(argument: str, known: Mapping[str, str], usable: frozenset[str]
         raise SpecError(
             f"{field}: {written} belongs to vLLM's HTTP server, which a batch job does not start; leave it out"
         )
+
+
+def _check_bounds(engine: Any, names: Container[str | None], *, field: str) -> None:
+    """Refuse numbers that vLLM would refuse when it starts, by the bounds that stand in its own configurations.
+
+    Args:
+        engine: the arguments.
+        names: of those that were given.
+        field: names them in errors.
+    """
+    from pydantic import TypeAdapter, ValidationError
+    from vllm.config import CacheConfig, LoRAConfig, ParallelConfig, SchedulerConfig
+
+    for config in (CacheConfig, LoRAConfig, ParallelConfig, SchedulerConfig):
+        for name, info in config.__pydantic_fields__.items():
+            value = getattr(engine, name, None)
+            if name not in names or not info.metadata or isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            try:
+                bounded: Any = Annotated[type(value), *info.metadata]
+                TypeAdapter(bounded).validate_python(value)
+            except ValidationError as error:
+                said = error.errors()[0]["msg"]
+                raise SpecError(f"{field}: --{name.replace('_', '-')}={value}: {said}") from error
+    if "seed" in names and not 0 <= engine.seed < _SEEDS:
+        raise SpecError(f"{field}: --seed={engine.seed}: must be at least 0 and less than {_SEEDS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +133,11 @@ def traits(setup: Setup, *, model: str) -> Traits:
     Raises:
         ModelError: vLLM cannot run it, or not with these arguments.
     """
+    from vllm.exceptions import VLLMError
+
     try:
         config = setup.engine.create_model_config()
-    except (ValueError, OSError, RuntimeError, ImportError) as error:  # pydantic's errors are ValueErrors
+    except (ValueError, OSError, RuntimeError, ImportError, VLLMError) as error:  # pydantic's errors are ValueErrors
         raise ModelError(f"model {model!r}: vLLM cannot run it: {first_words(error)}") from error
     classifies = config.convert_type == "classify" or any("Classification" in name for name in config.architectures)
     labels = getattr(config.hf_config, "id2label", None) or {}

@@ -1,15 +1,21 @@
 """vLLM's engine in this process, and in a process of its own."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from typing import Any
 
 from gristmill.engines.vllm.library.arguments import Setup
 from gristmill.engines.vllm.library.request import Adapter, Prepared
 from gristmill.engines.vllm.library.seeds import mend_seeds
+from gristmill.engines.vllm.library.sound import mend_sound
 from gristmill.engines.vllm.library.turn import leave_process, taking_turn
+from gristmill.errors import ModelError
 
 __all__ = ["AsyncEngine", "InProcessEngine", "is_engine_death", "open_async", "open_in_process"]
+
+_LOOK_SECONDS = 1.0
+"""Between two looks at whether an engine's process is still there."""
 
 
 def is_engine_death(error: BaseException) -> bool:
@@ -26,6 +32,7 @@ class _Frontend:
         self._setup = setup
         self._engine = engine
         self._renderer = engine.renderer
+        mend_sound(self._renderer)
         self._config = engine.model_config
         self.max_in_flight: int = engine.vllm_config.scheduler_config.max_num_seqs
         """Rows that the engine runs at a time."""
@@ -43,10 +50,15 @@ class _Frontend:
         Raises:
             ValueError: vLLM does not take the params.
         """
+        from vllm.exceptions import VLLMClientError
+
         config = self._engine.vllm_config
-        prepared.sampling(0).verify(
-            self._config, config.speculative_config, config.structured_outputs_config, self._renderer.tokenizer
-        )
+        try:
+            prepared.sampling(0).verify(
+                self._config, config.speculative_config, config.structured_outputs_config, self._renderer.tokenizer
+            )
+        except VLLMClientError as error:
+            raise ValueError(str(error)) from error
 
     def render(self, messages: list[dict[str, Any]], prepared: Prepared) -> Any:
         """The prompt for a conversation whose media are data URLs."""
@@ -67,6 +79,13 @@ def _lora(adapter: Adapter | None) -> Any:
     return None if adapter is None else LoRARequest(adapter.alias, adapter.number, adapter.folder)
 
 
+def _unfit(adapter: Adapter, error: Exception) -> ModelError:
+    return ModelError(
+        f"inference_engine_options.adapters.{adapter.alias}: vLLM cannot load {adapter.folder!r}: "
+        f"{type(error).__name__}: {error}"
+    )
+
+
 def _length(prompt: Any) -> int:
     tokens = prompt.get("prompt_token_ids")
     return len(tokens) if tokens is not None else 0
@@ -74,6 +93,17 @@ def _length(prompt: Any) -> int:
 
 class InProcessEngine(_Frontend):
     """vLLM in this process: the fastest way on CPUs. Whoever uses it calls `step` until nothing is unfinished."""
+
+    def load(self, adapter: Adapter) -> None:
+        """Load an adapter, to see that it can be: a row that brings one that cannot takes the engine with it.
+
+        Raises:
+            ModelError: it does not fit the model, or its files are not whole.
+        """
+        try:
+            self._engine.add_lora(_lora(adapter))
+        except Exception as error:
+            raise _unfit(adapter, error) from error
 
     def add(self, name: str, prompt: Any, prepared: Prepared, adapter: Adapter | None) -> str:
         """Queue a request; the name that its output will have."""
@@ -111,6 +141,26 @@ class AsyncEngine(_Frontend):
         _, (prompt,) = await self._renderer.render_chat_async([messages], prepared.chat, limits)
         return prompt
 
+    async def load(self, adapter: Adapter) -> None:
+        """As `InProcessEngine.load`; needs the event loop in which rows are run afterwards."""
+        try:
+            await self._answer(self._engine.add_lora(_lora(adapter)))
+        except Exception as error:
+            if is_engine_death(error):
+                raise
+            raise _unfit(adapter, error) from error
+
+    async def _answer(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """What the engine's process answers to a call; vLLM forgets those who wait for one that is gone."""
+        waiting = asyncio.ensure_future(call)
+        try:
+            while not (await asyncio.wait({waiting}, timeout=_LOOK_SECONDS))[0]:
+                if self._engine.errored:
+                    raise self._engine.dead_error
+            return waiting.result()
+        finally:
+            waiting.cancel()
+
     async def run(self, name: str, prompt: Any, prepared: Prepared, adapter: Adapter | None) -> Any:
         """The output of a request, once it is finished."""
         last = None
@@ -126,8 +176,12 @@ class AsyncEngine(_Frontend):
         self._engine.shutdown()
 
 
-def open_in_process(setup: Setup) -> InProcessEngine:
-    """Load a model into this process; `prepare_process` comes first."""
+def open_in_process(setup: Setup, adapters: Iterable[Adapter] = ()) -> InProcessEngine:
+    """Load a model and its adapters into this process; `prepare_process` comes first.
+
+    Raises:
+        ModelError: an adapter cannot be loaded, nothing reads sounds for a model that hears, or another model is here.
+    """
     from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.llm_engine import LLMEngine
 
@@ -137,16 +191,32 @@ def open_in_process(setup: Setup) -> InProcessEngine:
     with taking_turn():
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # again: another job of this process may have changed it
         # the context decides how much runs at a time: for whole batches about twice as much as for a server
-        return InProcessEngine(setup, LLMEngine.from_engine_args(setup.engine, UsageContext.LLM_CLASS))
+        vllm = LLMEngine.from_engine_args(setup.engine, UsageContext.LLM_CLASS)
+        try:
+            engine = InProcessEngine(setup, vllm)
+            for adapter in adapters:
+                engine.load(adapter)
+        except BaseException:
+            vllm.engine_core.shutdown()
+            raise
+        return engine
 
 
 def open_async(setup: Setup) -> AsyncEngine:
-    """Start vLLM's engine process and load a model into it; `prepare_process` comes first."""
+    """Start vLLM's engine process and load a model into it; `prepare_process` comes first.
+
+    Raises:
+        ModelError: nothing reads sounds, for a model that hears.
+    """
     from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.async_llm import AsyncLLM
 
     mend_seeds(setup)
     setup.engine.disable_log_stats = True
     setup.engine.enable_log_requests = False
-    engine = AsyncLLM.from_engine_args(setup.engine, usage_context=UsageContext.LLM_CLASS)
-    return AsyncEngine(setup, engine)
+    vllm = AsyncLLM.from_engine_args(setup.engine, usage_context=UsageContext.LLM_CLASS)
+    try:
+        return AsyncEngine(setup, vllm)
+    except BaseException:
+        vllm.shutdown()
+        raise

@@ -59,21 +59,21 @@ class Prepared:
     def __init__(self, params: Mapping[str, Any], setup: Setup, model_config: Any) -> None:
         from pydantic import ValidationError
         from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+        from vllm.exceptions import VLLMClientError
 
         given = {name: value for name, value in params.items() if value is not None and name != "model"}
         try:
             request = self._request = ChatCompletionRequest(messages=[], **given)
-        except ValidationError as error:
+        except (ValidationError, VLLMClientError) as error:
             raise ValueError(first_words(error)) from error
         self._defaults = {"stop_token_ids": model_config.get_diff_sampling_param().get("stop_token_ids")}
         self._max_len = model_config.max_model_len
-        self._truncates = request.truncate_prompt_tokens
         self.chat = request.build_chat_params(_template(setup), setup.content_format).with_defaults(
             default_chat_template_kwargs=dict(setup.template_kwargs or {})
         )
         limits = {"add_special_tokens": request.add_special_tokens}
-        if self._truncates is not None:
-            limits["truncate_prompt_tokens"] = self._truncates
+        if request.truncate_prompt_tokens is not None:
+            limits["truncate_prompt_tokens"] = self._most_prompt(request.truncate_prompt_tokens)
         self._limits = limits
         self._needs_text = _needs_text(params)
         self._logprobs = bool(request.logprobs)
@@ -88,13 +88,27 @@ class Prepared:
     def sampling(self, prompt_tokens: int) -> Any:
         """The `SamplingParams` for a prompt of a length: at most what the context has left for the answer."""
         room = max(1, self._max_len - prompt_tokens)
-        asked = self._request.max_completion_tokens or self._request.max_tokens
+        asked = self._asked
         most = room if asked is None else min(asked, room)
         if most not in self._sampling:
             if len(self._sampling) >= _KEPT:
                 self._sampling.clear()
             self._sampling[most] = self._request.to_sampling_params(most, self._defaults)
         return self._sampling[most].clone()
+
+    @property
+    def _asked(self) -> int | None:
+        asked: int | None = self._request.max_completion_tokens or self._request.max_tokens
+        return asked
+
+    def _most_prompt(self, asked: int) -> int:
+        """The tokens that a prompt is cut to; where the whole context is asked for, the answer's room is left.
+
+        An answer that asks for more than the context has gets what is left, and that is one token then.
+        """
+        answer = self._asked
+        room = answer if answer is not None and answer < self._max_len else 1
+        return self._max_len - room if asked in (_ALL, self._max_len) else asked
 
     def answer(self, output: Any) -> Answer:
         """A `RequestOutput` as an answer.
@@ -107,7 +121,10 @@ class Prepared:
             if one.finish_reason in _UNFINISHED:
                 raise ValueError(f"vLLM ended the answer: {one.finish_reason}")
             if not one.text and one.finish_reason == "stop" and one.stop_reason is None and self._needs_text:
-                raise ValueError("the form that was asked for lets the model say nothing; change the schema or rule")
+                raise ValueError(
+                    "the model could say nothing in the form that was asked for: it lets nothing through, or is larger "
+                    "than the engine can hold; change the schema or rule"
+                )
         choices = [
             Choice(one.index, one.text, one.finish_reason or "stop", self._logprobs_of(one)) for one in output.outputs
         ]
