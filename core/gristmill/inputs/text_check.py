@@ -14,23 +14,43 @@ __all__ = ["checked_text"]
 def checked_text(rows: pa.RecordBatch, location: str) -> Piece:
     """The rows, null where a text is not UTF-8, which is that row's error.
 
-    Text columns are looked into, not texts within nested columns.
+    Text columns are looked into, dictionaries of text too, not texts within nested columns.
     """
     errors: dict[int, RowError] = {}
     columns = rows.columns
     for at, (field, column) in enumerate(zip(rows.schema, rows.columns, strict=True)):
-        if not (pa.types.is_string(field.type) or pa.types.is_large_string(field.type)):
+        if pa.types.is_dictionary(field.type) and _is_text(field.type.value_type):
+            found = list(_broken(column.dictionary, 0))
+            broken = pc.indices_nonzero(_is_among(column.indices, found)).to_pylist() if found else []
+            if found:
+                indices = pc.if_else(_is_among(column.indices, found), None, column.indices)
+                columns[at] = pa.DictionaryArray.from_arrays(indices, _emptied(column.dictionary, found))
+        elif _is_text(field.type):
+            broken = list(_broken(column, 0))
+            if broken:
+                columns[at] = pc.if_else(_is_among(_places(column), broken), pa.scalar(None, field.type), column)
+        else:
             continue
-        broken = list(_broken(column, 0))
-        if broken:
-            message = f"column {field.name!r}: the text is not UTF-8"
-            for place in broken:
-                errors.setdefault(place, RowError("UnicodeDecodeError", message, "read", location))
-            mask = pc.is_in(pa.array(range(len(column))), value_set=pa.array(broken))
-            columns[at] = pc.if_else(mask, pa.scalar(None, field.type), column)
-    if not errors:
-        return Piece(rows)
+        message = f"column {field.name!r}: the text is not UTF-8"
+        for place in broken:
+            errors.setdefault(place, RowError("UnicodeDecodeError", message, "read", location))
     return Piece(pa.RecordBatch.from_arrays(columns, schema=rows.schema), dict(sorted(errors.items())))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _places(column: pa.Array) -> pa.Array:
+    return pa.array(range(len(column)), pa.int64())
+
+
+def _is_among(numbers: pa.Array, chosen: list[int]) -> pa.Array:
+    return pc.is_in(numbers, value_set=pa.array(chosen, numbers.type))
+
+
+def _emptied(values: pa.Array, broken: list[int]) -> pa.Array:
+    return pc.if_else(_is_among(_places(values), broken), pa.scalar("", values.type), values)
 
 
 def _broken(column: pa.Array, start: int) -> Iterator[int]:
