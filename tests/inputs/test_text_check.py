@@ -7,7 +7,7 @@ from gristmill.inputs.text_check import checked_text
 
 def test_bytes_in_a_dictionary_of_text_that_are_none_fail_the_rows_that_have_them() -> None:
     values = pa.array([b"a", b"\xff", b"c"]).view(pa.string())
-    texts = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, None, 1], pa.int8()), values)
+    texts = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, None, 1], pa.int8()), values, ordered=True)
     piece = checked_text(pa.record_batch({"id": [1, 2, 3, 4, 5], "t": texts}), "x.parquet")
     piece.rows.validate(full=True)
     assert piece.rows.schema.field("t").type == texts.type
@@ -23,3 +23,8 @@ def test_texts_that_are_texts_pass_as_they_are() -> None:
     piece = checked_text(rows, "x.parquet")
     assert piece.rows.equals(rows)
     assert not piece.errors
+
+
+def test_rows_without_columns_stay() -> None:
+    rows = pa.record_batch({"n": [1, 2, 3]}).select([])
+    assert checked_text(rows, "x.parquet").rows.num_rows == rows.num_rows

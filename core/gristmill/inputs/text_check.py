@@ -17,23 +17,27 @@ def checked_text(rows: pa.RecordBatch, location: str) -> Piece:
     Text columns are looked into, dictionaries of text too, not texts within nested columns.
     """
     errors: dict[int, RowError] = {}
-    columns = rows.columns
+    mended: dict[int, pa.Array] = {}
     for at, (field, column) in enumerate(zip(rows.schema, rows.columns, strict=True)):
         if pa.types.is_dictionary(field.type) and _is_text(field.type.value_type):
             found = list(_broken(column.dictionary, 0))
             broken = pc.indices_nonzero(_is_among(column.indices, found)).to_pylist() if found else []
             if found:
                 indices = pc.if_else(_is_among(column.indices, found), None, column.indices)
-                columns[at] = pa.DictionaryArray.from_arrays(indices, _emptied(column.dictionary, found))
+                values = _emptied(column.dictionary, found)
+                mended[at] = pa.DictionaryArray.from_arrays(indices, values, ordered=field.type.ordered)
         elif _is_text(field.type):
             broken = list(_broken(column, 0))
             if broken:
-                columns[at] = pc.if_else(_is_among(_places(column), broken), pa.scalar(None, field.type), column)
+                mended[at] = pc.if_else(_is_among(_places(column), broken), pa.scalar(None, field.type), column)
         else:
             continue
         message = f"column {field.name!r}: the text is not UTF-8"
         for place in broken:
             errors.setdefault(place, RowError("UnicodeDecodeError", message, "read", location))
+    if not mended:
+        return Piece(rows)
+    columns = [mended.get(at, column) for at, column in enumerate(rows.columns)]
     return Piece(pa.RecordBatch.from_arrays(columns, schema=rows.schema), dict(sorted(errors.items())))
 
 
