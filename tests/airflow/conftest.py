@@ -1,0 +1,58 @@
+"""Fixtures of the Airflow tests: an Airflow home of their own, runs in this process, and one real server.
+
+There is no `__init__.py` in this folder: with one, pytest would import the folder under the name `airflow`.
+"""
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+DAGS = Path(__file__).parent / "dags"
+_HOME = Path(tempfile.mkdtemp(prefix="gristmill-airflow-"))
+_AIRFLOW = Path(sys.executable).with_name("airflow")
+
+
+def _remove_home(owner: int) -> None:
+    if os.getpid() == owner:  # a forked child that exits must not take the home of its parent
+        shutil.rmtree(_HOME, ignore_errors=True)
+
+
+# Before anything imports Airflow: it reads its home and its configuration once, as it is imported.
+atexit.register(_remove_home, os.getpid())
+for _name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
+    del os.environ[_name]
+os.environ |= {
+    "AIRFLOW_HOME": str(_HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME / 'airflow.db'}",
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(_HOME / "logs"),
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "PATH": f"{_AIRFLOW.parent}{os.pathsep}{os.environ['PATH']}",
+}
+
+from tests.airflow.in_process import Run, run  # noqa: E402 - it imports Airflow
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """The metadata database of this process, with its tables."""
+    done = subprocess.run([_AIRFLOW, "db", "migrate"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"`airflow db migrate` failed:\n{done.stdout}{done.stderr}"
+
+
+@pytest.fixture
+def run_dag(airflow_db: None) -> Callable[..., Run]:
+    """Runs a DAG in this process and returns how it went; see `tests.airflow.in_process.run`."""
+    return run

@@ -1,0 +1,138 @@
+"""A DAG run in this process with `dag.test()`: no scheduler and no triggerer, deferred tasks included."""
+
+import logging
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from airflow.sdk import DAG
+from airflow.utils.session import create_session
+
+_DAGS = Path(__file__).parent / "dags"
+_UNSET: Any = object()
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run went.
+
+    Attributes:
+        dag_run: Airflow's own record.
+        log: one line for each message logged meanwhile, by the tasks and by Airflow: `INFO logger message`, with the
+            traceback where there is one.
+    """
+
+    dag_run: DagRun
+    log: str
+
+    @property
+    def state(self) -> str:
+        """Of the run: `success` or `failed`."""
+        return str(self.dag_run.state)
+
+    @property
+    def run_id(self) -> str:
+        """Of the run."""
+        return self.dag_run.run_id
+
+    def task_instances(self) -> dict[tuple[str, int], TaskInstance]:
+        """By task and map index; -1 for a task that is not mapped."""
+        with create_session() as session:
+            found = self.dag_run.get_task_instances(session=session)
+            session.expunge_all()
+        return {(one.task_id, one.map_index): one for one in found}
+
+    def task_state(self, task_id: str, *, map_index: int = -1) -> str:
+        """Of one task: `success`, `failed`, `up_for_retry`, ..."""
+        return str(self.task_instances()[task_id, map_index].state)
+
+    def xcom(self, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
+        """What a task returned or pushed; None if there is none."""
+        with create_session() as session:
+            found = session.scalars(
+                XComModel.get_many(
+                    run_id=self.run_id, dag_ids=self.dag_run.dag_id, task_ids=task_id, key=key, map_indexes=map_index
+                )
+            ).first()
+            return None if found is None else XComModel.deserialize_value(found)
+
+
+def load_dag(dag_id: str, *, folder: Path = _DAGS) -> DAG:
+    """The DAG as its file in the folder makes it now."""
+    bag = DagBag(dag_folder=folder)
+    assert dag_id in bag.dags, f"no DAG {dag_id!r} in {folder}; errors: {bag.import_errors}"
+    return bag.dags[dag_id]
+
+
+def run(
+    dag: DAG | str,
+    *,
+    conf: dict[str, Any] | None = None,
+    logical_date: datetime | None = _UNSET,
+    run_after: datetime | None = None,
+    **options: Any,
+) -> Run:
+    """Run a DAG of the folder `dags` to its end.
+
+    Args:
+        dag: its id, or the DAG itself, changed as the test likes; its file must be in the folder nevertheless.
+        conf: of the run; read by templates as `dag_run.conf` and `params`.
+        logical_date: with time zone; None for a run without one; now unless given. The data interval follows from it.
+        run_after: makes the run's id where there is no logical date; now unless given.
+        **options: further ones of `dag.test`.
+
+    Tasks with retries are tried again at once after their `retry_delay`: write a small one.
+    """
+    wanted = load_dag(dag) if isinstance(dag, str) else dag
+    dated = {} if logical_date is _UNSET else {"logical_date": logical_date}
+    with _recorded() as lines:
+        dag_run = wanted.test(run_conf=conf, run_after=run_after, **dated, **options)
+    return Run(dag_run, "\n".join(lines))
+
+
+class _Lines(logging.Handler):
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage() if isinstance(record.msg, str) else str(record.msg)
+        if record.exc_info:
+            text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
+        self._lines.append(f"{record.levelname} {record.name} {text}")
+
+
+@contextmanager
+def _recorded() -> Iterator[list[str]]:
+    """Whatever is logged meanwhile, through structlog or `logging`: a task's messages take either way."""
+    lines: list[str] = []
+
+    def note(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        rest = {name: value for name, value in event.items() if name not in ("event", "exc_info")}
+        text = f"{method.upper()} {getattr(logger, 'name', None) or ''} {event.get('event')}"
+        args = event.get("positional_args")
+        if args:
+            text = text % args
+        shown = " ".join(f"{name}={value!r}" for name, value in rest.items() if not name.startswith("_"))
+        error = structlog.processors.ExceptionRenderer()(logger, method, {"exc_info": event.get("exc_info")})
+        lines.append("\n".join(part for part in (f"{text} {shown}".rstrip(), error.get("exception")) if part))
+        return event
+
+    handler = _Lines(lines)
+    # In place, since loggers that exist keep the list that they were made with.
+    processors = structlog.get_config()["processors"]
+    processors.insert(0, note)
+    logging.getLogger().addHandler(handler)
+    try:
+        yield lines
+    finally:
+        processors.remove(note)
+        logging.getLogger().removeHandler(handler)

@@ -1,0 +1,16 @@
+"""Runs in the tests' own process: what the other tests of this folder rely on."""
+
+from datetime import UTC, datetime
+
+
+def test_deferred_mapped_and_retried_tasks_run_to_their_end(run_dag):
+    run = run_dag("harness_in_process", conf={"number": 7}, logical_date=datetime(2026, 1, 2, tzinfo=UTC))
+
+    assert run.state == "success", run.log
+    assert run.task_state("wait") == "success"
+    assert run.xcom("say", map_index=0) == "aa"
+    assert run.xcom("say", map_index=1) == "bb"
+    assert run.xcom("fail_once") == 7
+    assert run.task_instances()["fail_once", -1].try_number == 2
+    assert "the word is b" in run.log
+    assert "ValueError: first try" in run.log
