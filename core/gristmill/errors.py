@@ -14,6 +14,8 @@
     ├── ConflictError (RuntimeError)       another job or runner owns the job or the location
     ├── JobNotFoundError (LookupError)     no such job
     ├── JobStateError (RuntimeError)       the job is in a state that does not allow the call
+    ├── JobFailedError (RuntimeError)      the job that was waited for did not end well
+    ├── FailedRowsError (RuntimeError)     the output is there, with more failed rows than its caller takes
     ├── PlacementError (RuntimeError)      no replica could be placed
     ├── MessagesError (ValueError)         a row's chat messages that are none; the row's failure, never the job's
     └── MissingExtraError (ImportError)    an optional dependency is not installed
@@ -25,7 +27,9 @@ __all__ = [
     "AccessError",
     "ConflictError",
     "EmptyInputError",
+    "FailedRowsError",
     "GristmillError",
+    "JobFailedError",
     "JobNotFoundError",
     "JobStateError",
     "LocationError",
@@ -86,6 +90,14 @@ class JobNotFoundError(GristmillError, LookupError):
 
 class JobStateError(GristmillError, RuntimeError):
     """The job's state does not allow what was asked."""
+
+
+class JobFailedError(GristmillError, RuntimeError):
+    """The job that was waited for did not end well; the message has its error and the end of its log."""
+
+
+class FailedRowsError(GristmillError, RuntimeError):
+    """The job is done and its output stands, but more of its rows have failed than its caller takes."""
 
 
 class PlacementError(GristmillError, RuntimeError):

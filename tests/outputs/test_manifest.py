@@ -35,6 +35,18 @@ def test_what_stands_in_a_sentinel_fits_the_schema(place: Somewhere) -> None:
     assert [column["name"] for column in document["schema"]] == ["job", "row"]
 
 
+def test_a_summary_has_the_same_size_whatever_the_number_of_files_and_columns(place: Somewhere) -> None:
+    manifest = Work(place.storage, place.location, "job-a").do().publish()
+    file, column = manifest.files[0], manifest.columns[0]
+    large = manifest.model_copy(update={"files": (file,) * 100_000, "columns": (column,) * 5_000})
+    summary = large.summary(place.location)
+    assert (summary["files"], summary["bytes"]) == (100_000, 100_000 * file.bytes)
+    assert len(json.dumps(summary)) < 1_500
+    assert summary["location"] == place.location
+    assert (summary["job"], summary["rows"], summary["errors"]) == ("job-a", manifest.rows, 0)
+    assert summary["created"] == "2023-11-14T22:13:20Z"
+
+
 def test_no_sentinel_and_nothing_at_work(place: Somewhere) -> None:
     with pytest.raises(OutputError, match=r"holds no _SUCCESS.*nothing seems to be at work"):
         read_manifest(place.storage, place.location)

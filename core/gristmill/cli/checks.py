@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from gristmill.cli.text import cut, duration, one_line, scrubbed
 from gristmill.errors import GristmillError
+from gristmill.wording.text import cut, duration, one_line, scrubbed
 
 if TYPE_CHECKING:
     from gristmill.settings import PoolSettings, Settings

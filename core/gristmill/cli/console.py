@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gristmill.cli.text import plain
+from gristmill.wording.text import plain
 
 if TYPE_CHECKING:
     from rich.console import Console

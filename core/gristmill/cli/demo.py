@@ -10,7 +10,7 @@ import typer
 from gristmill.cli import console
 from gristmill.cli.exits import DONE, FAILED, handled
 from gristmill.cli.reattach import Reattach
-from gristmill.cli.text import count, duration
+from gristmill.wording.text import count, duration
 
 if TYPE_CHECKING:
     import pyarrow as pa

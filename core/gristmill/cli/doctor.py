@@ -59,7 +59,7 @@ def _print(check: "Check", *, heading: str) -> None:
 
 
 def _conclude(*, failed: int) -> None:
-    from gristmill.cli.text import count
+    from gristmill.wording.text import count
 
     console.out().print()
     if failed:

@@ -10,7 +10,7 @@ import typer
 
 from gristmill import errors
 from gristmill.cli import console
-from gristmill.cli.text import scrubbed
+from gristmill.wording.text import scrubbed
 
 __all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_REQUEST", "code_of", "handled", "refuse"]
 

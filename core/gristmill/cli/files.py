@@ -7,7 +7,7 @@ import typer
 
 from gristmill.cli import console
 from gristmill.cli.exits import handled
-from gristmill.cli.text import count, printable
+from gristmill.wording.text import count, printable
 
 __all__ = ["files"]
 

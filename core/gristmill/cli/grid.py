@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from gristmill.cli import console
-from gristmill.cli.text import cell, count, cut, one_line
+from gristmill.wording.text import cell, count, cut, one_line
 
 if TYPE_CHECKING:
     from rich.table import Table

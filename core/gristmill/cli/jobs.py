@@ -10,9 +10,9 @@ import typer
 
 from gristmill.cli import console
 from gristmill.cli.exits import handled
-from gristmill.cli.metrics import amounts, busy, token_speed
 from gristmill.cli.reattach import Reattach
-from gristmill.cli.text import age, count, cut, duration, one_line, printable
+from gristmill.wording.metrics import amounts, busy, token_speed
+from gristmill.wording.text import age, count, cut, duration, one_line, printable
 
 if TYPE_CHECKING:
     from gristmill.jobs.handle import Job

@@ -6,7 +6,7 @@ import typer
 
 from gristmill.cli import console
 from gristmill.cli.exits import handled
-from gristmill.cli.text import count, cut, duration, one_line, printable, size
+from gristmill.wording.text import count, cut, duration, one_line, printable, size
 
 if TYPE_CHECKING:
     from gristmill.outputs.manifest import Manifest

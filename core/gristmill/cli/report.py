@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from gristmill.cli import console
 from gristmill.cli.exits import DONE, FAILED
-from gristmill.cli.metrics import amounts
-from gristmill.cli.text import count, cut, duration, one_line, printable
+from gristmill.wording.metrics import amounts
+from gristmill.wording.text import count, cut, duration, one_line, printable
 
 if TYPE_CHECKING:
     from gristmill.jobs.handle import Job

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterable
 from importlib.metadata import version
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, field_validator
 from pydantic.dataclasses import dataclass
@@ -112,6 +112,25 @@ class Manifest(ManifestHeader):
     tokens: dict[str, float] = {}
     columns: Annotated[tuple[Column, ...], Field(alias="schema")]
     files: tuple[OutputFile, ...]
+
+    def summary(self, location: str) -> dict[str, Any]:
+        """What a scheduler hands on: JSON of a fixed size, whatever the number of files and columns.
+
+        Args:
+            location: where the output stands; `read_manifest(location)` gives all of it.
+
+        Returns:
+            `location, job, name, fingerprint, model, function, generation, rows, errors, tokens, files` (how many),
+            `bytes` (of all files), and `created, started, finished` as ISO text.
+        """
+        told = self.model_dump(
+            mode="json",
+            include={
+                *("job", "name", "fingerprint", "model", "function", "generation"),
+                *("rows", "errors", "tokens", "created", "started", "finished"),
+            },
+        )
+        return {"location": location, **told, "files": len(self.files), "bytes": sum(file.bytes for file in self.files)}
 
     def to_bytes(self) -> bytes:
         """The file's content: JSON, one file of the output on each line."""

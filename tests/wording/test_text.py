@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.cli.text import age, brief, cell, count, cut, duration, one_line, plain, printable, scrubbed, size
+from gristmill.wording.text import age, brief, cell, count, cut, duration, one_line, plain, printable, scrubbed, size
 
 
 @given(st.text())

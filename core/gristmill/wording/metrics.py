@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gristmill.cli.text import brief, count, one_line
+from gristmill.wording.text import brief, count, duration, one_line
 
 if TYPE_CHECKING:
     from gristmill.jobs.record import Progress
 
-__all__ = ["amounts", "busy", "token_speed"]
+__all__ = ["amounts", "busy", "details", "speed", "token_speed"]
 
 
 def amounts(metrics: Mapping[str, float], means: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -43,6 +43,21 @@ def busy(progress: "Progress") -> str:
         return ""
     flying, waiting = progress.gauges["rows_in_flight"], progress.gauges.get("rows_waiting", 0)
     return f"{count(flying)} in flight" + (f", {count(waiting)} waiting" if waiting else "")
+
+
+def details(progress: "Progress") -> list[str]:
+    """What a model reads, writes and holds, in parts; none where it tells nothing."""
+    return [part for part in (token_speed(progress), busy(progress)) if part]
+
+
+def speed(progress: "Progress") -> list[str]:
+    """Rows per second, lately, and the time left, in parts; those that are known."""
+    parts = []
+    if progress.rate:
+        parts.append(f"{_rate(progress.rate)} rows/s")
+    if progress.eta is not None:
+        parts.append(f"{duration(progress.eta)} left")
+    return parts
 
 
 def _rate(value: float) -> str:

@@ -1,5 +1,5 @@
-from gristmill.cli.follow import Seen, line, should_say
 from gristmill.jobs.record import Progress
+from gristmill.jobs.watch import Seen, Watch, line
 from gristmill.spec.enums import JobStatus
 
 
@@ -41,9 +41,23 @@ def test_a_line_of_zero_rows_divides_by_nothing() -> None:
     assert line(_seen(rows=0, rows_total=0)) == "RUNNING  0 of 0 rows"
 
 
-def test_plain_lines_come_at_changes_and_every_ten_seconds() -> None:
-    running, done = _seen(), _seen(JobStatus.DONE)
-    assert should_say(0.0, running, said=None, said_at=0.0)
-    assert not should_say(9.9, running, said=running, said_at=0.0)
-    assert should_say(10.0, running, said=running, said_at=0.0)
-    assert should_say(0.1, done, said=running, said_at=0.0)
+def test_a_line_is_due_at_changes_and_now_and_then() -> None:
+    running, done = _seen(rows=1), _seen(JobStatus.DONE, rows=1)
+    watch = Watch(began=0.0, say_every=10.0).after(running, now=0.0)
+    assert watch.due == "RUNNING  1 row"
+    assert watch.after(running, now=9.9).due is None
+    assert watch.after(running, now=9.9).after(running, now=10.0).due == "RUNNING  1 row"
+    assert watch.after(done, now=0.1).due == "DONE  1 row"
+
+
+def test_a_watch_ends_with_its_job_whatever_its_state() -> None:
+    watch = Watch(began=0.0)
+    assert not watch.has_ended
+    for status in JobStatus:
+        assert watch.after(Seen(status), now=1.0).has_ended is status.is_terminal
+
+
+def test_pauses_grow_with_the_time_waited_up_to_a_limit() -> None:
+    watch = Watch(began=100.0, longest_pause=30.0)
+    assert [watch.pause(now) for now in (100.0, 110.0, 200.0, 5000.0)] == [0.5, 1.0, 10.0, 30.0]
+    assert Watch(began=0.0, longest_pause=0.2).pause(0.0) == 0.2

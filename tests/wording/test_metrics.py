@@ -1,7 +1,7 @@
 """What models count, as people read it."""
 
-from gristmill.cli.metrics import amounts, busy, token_speed
 from gristmill.jobs.record import Progress
+from gristmill.wording.metrics import amounts, busy, token_speed
 
 
 def test_sums_have_their_means_and_cached_tokens_their_share() -> None:

@@ -1,0 +1,1 @@
+"""Wording: numbers, times and counts as people read them; for the command line, logs and orchestrators alike."""
