@@ -56,6 +56,22 @@ from gristmill.spec.base import Spec, spec_error
 __all__ = ["EndpointSettings", "PoolSettings", "ResolverSettings", "Settings"]
 
 
+def _checked(key: SecretStr | None) -> SecretStr | None:
+    """A key or token that can be sent in a header."""
+    if key is not None and not all("!" <= character <= "~" for character in key.get_secret_value().strip()):
+        raise ValueError(
+            "holds a line break, a space or another character that no key has; copy the key again, without quotes, "
+            "and look whether the file that it comes from has a single line"
+        )
+    return key
+
+
+def _revealed(key: SecretStr | None, info: SerializationInfo) -> str | None:
+    """In clear only for `context={"reveal": True}`: for what a job's own processes get in their environment."""
+    reveal = isinstance(info.context, dict) and info.context.get("reveal")
+    return key.get_secret_value() if key is not None and reveal else None
+
+
 class PoolSettings(Spec):
     """One place where jobs run.
 
@@ -63,13 +79,18 @@ class PoolSettings(Spec):
         kind: `inline` runs in this process (notebooks, debugging, `memory://`); `local` in a process of its own on this
             machine; `ray` on Ray.
         address: for `ray`: the `http(s)://host:8265` address of a cluster's Jobs API; none starts Ray on this machine.
+        token: for an address: what the cluster asks of its clients; it never stands in a record, a log or an error.
+            None takes what Ray itself would, such as RAY_AUTH_TOKEN.
         runtime_env: for `ray`: the runtime environment of the job, as Ray's documentation describes it.
         placement_timeout: seconds to wait for the first replica to be placed.
         init: for `ray` without an address: keyword arguments of `ray.init`, such as `{"num_gpus": 2}`.
     """
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     kind: Literal["inline", "local", "ray"]
     address: str | None = None
+    token: SecretStr | None = None
     runtime_env: dict[str, Any] = Field(default={}, repr=False)
     placement_timeout: PositiveFloat = 300.0
     init: dict[str, Any] = {}
@@ -80,6 +101,15 @@ class PoolSettings(Spec):
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("is not the address of a Jobs API; write it as 'http://host:8265'")
         return value
+
+    @field_validator("token")
+    @classmethod
+    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
+        return _checked(value)
+
+    @field_serializer("token", when_used="json")
+    def _hidden(self, value: SecretStr | None, info: SerializationInfo) -> str | None:
+        return _revealed(value, info)
 
 
 class ResolverSettings(Spec):
@@ -155,18 +185,11 @@ class EndpointSettings(Spec):
     @field_validator("api_key")
     @classmethod
     def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not all("!" <= character <= "~" for character in value.get_secret_value().strip()):
-            raise ValueError(
-                "holds a line break, a space or another character that no key has; copy the key again, without quotes, "
-                "and look whether the file that it comes from has a single line"
-            )
-        return value
+        return _checked(value)
 
     @field_serializer("api_key", when_used="json")
     def _hidden(self, value: SecretStr | None, info: SerializationInfo) -> str | None:
-        """In clear only for `context={"reveal": True}`: for what a job's own processes get in their environment."""
-        reveal = isinstance(info.context, dict) and info.context.get("reveal")
-        return value.get_secret_value() if value is not None and reveal else None
+        return _revealed(value, info)
 
 
 def _default_home() -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from gristmill.errors import AccessError, JobNotFoundError, JobStateError, PlacementError, SpecError
-from gristmill.jobs.cluster import ClusterClient, Submission
+from gristmill.jobs.cluster import ClusterClient, Submission, cluster_at
+from gristmill.settings import PoolSettings, Settings
 from gristmill.spec.enums import JobStatus
 from tests.jobs.conftest import Cluster
 
@@ -139,6 +140,24 @@ def test_the_token_is_taken_from_where_ray_takes_it(cluster: Cluster, monkeypatc
     monkeypatch.setenv("RAY_AUTH_TOKEN", "another")
     with pytest.raises(AccessError):
         ClusterClient(cluster.address).status("any")
+
+
+def test_the_token_of_the_pool_with_the_address_goes_before_rays(cluster: Cluster, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "another")
+    other = PoolSettings(kind="ray", address="http://127.0.0.1:9", token="another")
+    same = PoolSettings(kind="ray", address=f"{cluster.address}/", token=f"{cluster.token}\n")
+    settings = Settings(pools={"other": other, "same": same})
+    assert cluster_at(settings, cluster.address).ray_version()
+    with pytest.raises(AccessError, match="give the pool its token"):
+        cluster_at(Settings(pools={"other": other}), cluster.address).ray_version()
+
+
+def test_a_token_is_shown_by_neither_repr_nor_error_nor_dump():
+    pool = PoolSettings(kind="ray", address="http://127.0.0.1:9", token="hunter2")
+    assert "hunter2" not in f"{pool!r} {pool.model_dump_json()} {pool.model_dump()}"
+    with pytest.raises(SpecError, match="token: holds a line break") as caught:
+        PoolSettings(kind="ray", address="http://127.0.0.1:9", token="hunter2 hunter3")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_an_address_where_nobody_answers_is_named(nobody: str):

@@ -52,6 +52,25 @@ def test_a_job_runs_on_the_cluster_and_its_output_is_here(on_cluster: Settings, 
         ClusterClient(str(on_cluster.pools["cluster"].address)).status(str(submission))
 
 
+def test_a_pools_token_is_all_that_a_job_on_the_cluster_needs_and_stands_in_no_record(
+    cluster: Cluster, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    pool = PoolSettings(kind="ray", address=cluster.address, token=cluster.token)
+    mine = settings.model_copy(update={"pools": {"cluster": pool}, "default_pool": "cluster"})
+    job = submit(mine, tmp_path)
+    assert job.wait(120) is JobStatus.DONE, job.message
+    run = job._record.latest()
+    assert run is not None
+    client = ClusterClient(cluster.address, token=cluster.token)
+    told = client._ask("GET", client._path(str(run.claim().submission_id)))
+    assert "GRISTMILL_POOLS" in told["runtime_env"]["env_vars"]
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert written
+    assert not [text for text in (*written, str(told).encode()) if cluster.token.encode() in text]
+    gristmill.delete_job(job, settings=mine)
+
+
 def test_a_job_on_the_cluster_is_cancelled_and_resumed(on_cluster: Settings, tmp_path: Path) -> None:
     calls = str(tmp_path / "calls")
     job = submit(on_cluster, tmp_path, delay=0.2, log=calls)

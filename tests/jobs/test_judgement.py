@@ -11,7 +11,7 @@ import gristmill
 from gristmill.errors import JobNotFoundError, SpecError
 from gristmill.jobs.cluster import ClusterClient
 from gristmill.runner.logs import LogWriter
-from gristmill.settings import Settings
+from gristmill.settings import PoolSettings, Settings
 from gristmill.spec.enums import JobStatus
 from gristmill.storage.storage import Storage
 from tests.jobs.conftest import Cluster
@@ -49,6 +49,22 @@ def test_a_run_that_a_cluster_keeps_waiting_is_alive_and_can_be_cancelled(
     job.cancel()
     assert job.wait(60) is JobStatus.CANCELLED
     assert ClusterClient(cluster.address).status(f"{job.id}-2").status is JobStatus.CANCELLED
+
+
+def test_the_cluster_is_asked_with_the_pools_token(
+    job: gristmill.Job, cluster: Cluster, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "another")
+    client = ClusterClient(cluster.address, token=cluster.token)
+    begin_silent_run(job, cluster.address, f"{job.id}-2")
+    client.submit("sleep 600", submission_id=f"{job.id}-2")
+    assert job.status is JobStatus.INTERNAL_ERROR
+    pool = PoolSettings(kind="ray", address=cluster.address, token=cluster.token)
+    known = gristmill.get_job(job.id, settings=settings.model_copy(update={"pools": {"far": pool}}))
+    assert known.status is JobStatus.PENDING
+    known.cancel()
+    assert known.wait(60) is JobStatus.CANCELLED
+    assert client.status(f"{job.id}-2").status is JobStatus.CANCELLED
 
 
 def test_a_silent_run_is_gone_where_no_cluster_answers(job: gristmill.Job) -> None:

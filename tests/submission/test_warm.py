@@ -52,9 +52,11 @@ def test_a_model_that_exits_does_not_end_an_inline_client(
 
 
 def test_what_may_be_secret_is_told_only_where_it_is_meant() -> None:
-    pool = PoolSettings(kind="ray", init={"_redis_password": "hunter2"}, runtime_env={"env_vars": {"K": "hunter2"}})
+    pool = PoolSettings(
+        kind="ray", init={"_redis_password": "hunter2"}, runtime_env={"env_vars": {"K": "hunter2"}}, token="hunter2"
+    )
     settings = Settings(home="/h", pools={"gpu": pool}, storage_options={"s3": {"secret": "hunter2"}})
     told = settings_variables(settings, secrets=False)
     assert "hunter2" not in json.dumps(told)
     assert json.loads(told["GRISTMILL_POOLS"])["gpu"]["kind"] == "ray"
-    assert json.dumps(settings_variables(settings, secrets=True)).count("hunter2") == 3
+    assert json.dumps(settings_variables(settings, secrets=True)).count("hunter2") == 4

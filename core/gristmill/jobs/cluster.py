@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.errors import AccessError, JobNotFoundError, JobStateError, PlacementError, SpecError
+from gristmill.settings import Settings
 from gristmill.spec.enums import JobStatus
 
-__all__ = ["ClusterClient", "Submission"]
+__all__ = ["ClusterClient", "Submission", "cluster_at"]
 
 _STATUS = {
     "PENDING": JobStatus.PENDING,
@@ -161,6 +162,11 @@ class ClusterClient:
                 ) from error
             raise
 
+    def ray_version(self) -> str:
+        """The cluster's version of Ray; shows that it answers, and takes this client's token."""
+        version: str = self._ask("GET", "/api/version")["ray_version"]
+        return version
+
     def _path(self, submission_id: str) -> str:
         return f"/api/jobs/{urllib.parse.quote(submission_id, safe='')}"
 
@@ -204,14 +210,31 @@ class ClusterClient:
     def _refusal(self, code: int, text: str, path: str) -> Exception:
         if code in (401, 403):
             return AccessError(
-                f"the cluster at {self.address} refuses this client ({code}: {_last_line(text)}); set RAY_AUTH_TOKEN"
-                " to its token, or put the token into ~/.ray/auth_token"
+                f"the cluster at {self.address} refuses this client ({code}: {_last_line(text)}); give the pool its"
+                " token, set RAY_AUTH_TOKEN to it, or put it into ~/.ray/auth_token"
             )
         if code == 404 and "does not exist" in text:
             return JobNotFoundError(f"the cluster at {self.address} does not know {path.split('/')[3]!r}")
         if code == 400 and "already exists" not in text:
             return SpecError(f"the cluster at {self.address} refuses the request: {_last_line(text)}")
         return _NotReadyError(f"{code}: {text}")
+
+
+def cluster_at(settings: Settings, address: str, *, timeout: float = 30.0) -> ClusterClient:
+    """The client for an address, with the token of the pool that has this address.
+
+    Args:
+        settings: where the pools are; a record knows the address alone.
+        address: of the Jobs API.
+        timeout: seconds for one request.
+    """
+    wanted = address.rstrip("/")
+    tokens = (
+        pool.token.get_secret_value().strip()
+        for pool in settings.pools.values()
+        if pool.token is not None and pool.address is not None and pool.address.rstrip("/") == wanted
+    )
+    return ClusterClient(address, token=next(tokens, None), timeout=timeout)
 
 
 class _NotReadyError(Exception):

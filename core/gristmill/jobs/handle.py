@@ -6,7 +6,7 @@ import time
 from typing import Any, Never
 
 from gristmill.errors import JobNotFoundError, JobStateError, PlacementError, SpecError
-from gristmill.jobs.cluster import ClusterClient
+from gristmill.jobs.cluster import cluster_at
 from gristmill.jobs.judgement import verdict_of
 from gristmill.jobs.logs import instances, read_log
 from gristmill.jobs.record import JobRecord, Progress, RunRecord, State
@@ -210,7 +210,7 @@ class Job:
         if claim.address is not None and claim.submission_id is not None and run.progress() is None:
             # it may wait for nodes, and nobody hears; one that is not there yet, or out of reach, hears as it starts
             with contextlib.suppress(JobNotFoundError, PlacementError):
-                ClusterClient(claim.address).stop(claim.submission_id)
+                cluster_at(self._record.storage.settings, claim.address).stop(claim.submission_id)
 
     def manifest(self) -> Manifest:
         """The manifest of the job's output.

@@ -3,11 +3,12 @@
 import time
 
 from gristmill.errors import GristmillError, JobNotFoundError
-from gristmill.jobs.cluster import ClusterClient
+from gristmill.jobs.cluster import cluster_at
 from gristmill.jobs.process import is_alive
 from gristmill.jobs.record import Claim, JobRecord, RunRecord
 from gristmill.jobs.status import Verdict, judge
 from gristmill.outputs.claim import ClaimEntry
+from gristmill.settings import Settings
 from gristmill.spec.enums import JobStatus
 from gristmill.storage.storage import Storage
 
@@ -38,7 +39,7 @@ def verdict_of(run: RunRecord | None) -> Verdict:
     verdict = judged(alive=is_alive(claim.process if progress is None else progress.process))
     if verdict.status.is_terminal or verdict.status is JobStatus.CANCELLING:
         # silent, or about to end: a cluster may keep a run waiting for nodes for hours, and end one unheard
-        known = _is_alive_there(claim)
+        known = _is_alive_there(claim, run.storage.settings)
         verdict = verdict if known is None else judged(alive=known)
     if not verdict.status.is_terminal:
         return verdict
@@ -46,12 +47,12 @@ def verdict_of(run: RunRecord | None) -> Verdict:
     return Verdict(state.status, state.message) if state.status.is_terminal else verdict
 
 
-def _is_alive_there(claim: Claim) -> bool | None:
+def _is_alive_there(claim: Claim, settings: Settings) -> bool | None:
     """Whether the cluster says that a run waits or runs; None when it does not say, or there is no cluster."""
     if claim.address is None or claim.submission_id is None:
         return None
     try:
-        return ClusterClient(claim.address, timeout=_ANSWER_SECONDS).is_alive(claim.submission_id)
+        return cluster_at(settings, claim.address, timeout=_ANSWER_SECONDS).is_alive(claim.submission_id)
     except GristmillError:
         return None  # time decides
 

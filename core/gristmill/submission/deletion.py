@@ -16,7 +16,7 @@ def delete(storage: Storage, record: JobRecord) -> None:
     run = record.latest()
     claim = None if run is None else run.claim()
     if claim is not None and claim.address is not None and claim.submission_id is not None:
-        from gristmill.jobs.cluster import ClusterClient
+        from gristmill.jobs.cluster import cluster_at
 
-        ClusterClient(claim.address).delete(claim.submission_id)
+        cluster_at(storage.settings, claim.address).delete(claim.submission_id)
     record.delete()

@@ -81,11 +81,11 @@ def _submit(
     settings: Settings, pool: PoolSettings, address: str, submission_id: str, record: JobRecord, run: RunRecord
 ) -> None:
     """A runner as a Ray job; credentials are the cluster's own, or stand in the pool's runtime environment."""
-    from gristmill.jobs.cluster import ClusterClient
+    from gristmill.jobs.cluster import cluster_at
 
     given = pool.runtime_env.get("env_vars", {})
     runtime_env = {**pool.runtime_env, "env_vars": {**settings_variables(settings, secrets=False), **given}}
-    ClusterClient(address).submit(
+    cluster_at(settings, address).submit(
         shlex.join(["python", "-m", "gristmill.runner", record.home, record.id, str(run.generation)]),
         submission_id=submission_id,
         runtime_env=runtime_env,

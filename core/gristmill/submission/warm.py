@@ -185,7 +185,7 @@ def settings_variables(settings: Settings, *, secrets: bool) -> dict[str, str]:
     if not secrets:
         hidden = {
             "storage_options": True,
-            "pools": {"__all__": {"runtime_env", "init"}},
+            "pools": {"__all__": {"runtime_env", "init", "token"}},
             "endpoints": {"__all__": {"api_key"}},
         }
     values = settings.model_dump(mode="json", exclude=hidden, context={"reveal": secrets})
