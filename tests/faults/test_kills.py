@@ -134,6 +134,22 @@ def test_cancelling_ends_the_workers_and_a_rerun_resumes(victim: Victim) -> None
     assert all(after[row] == before[row] for row in committed)
 
 
+def test_running_again_what_is_being_cancelled_waits_for_its_end_and_resumes(victim: Victim) -> None:
+    job = victim.submit(victim.call(delay=0.5))
+    until(lambda: len(victim.committed(job)) >= 50)
+    committed, before = victim.committed(job), victim.calls()
+    job.cancel()
+    again = victim.submit(victim.call(delay=0.5, num_workers=4))
+    assert again.id == job.id
+    run = again.record.latest()
+    assert run is not None
+    assert run.generation == 2
+    assert again.wait(120) is JobStatus.DONE, again.message
+    victim.assert_output_is_right()
+    after = victim.calls()
+    assert all(after[row] == before[row] for row in committed)
+
+
 def test_cancelling_a_job_whose_runner_is_gone_says_cancelled(victim: Victim) -> None:
     job = victim.submit(victim.call(delay=0.5))
     until(lambda: victim.calls())

@@ -70,7 +70,7 @@ def check_errors(*, rows: int, errors: int, limit: ErrorLimit) -> str | None:
             return None
         return (
             f"{count(errors)} of {count(rows, 'row')} failed, {100 * errors / rows:.2g} %, "
-            f"and fail_on_errors={limit:g} takes {100 * limit:g} %"
+            f"and fail_on_errors={limit} takes {100 * limit:g} %"
         )
     most = 0 if limit is True else limit
     return (
@@ -88,7 +88,7 @@ def outcome_of(job: "Job", *, fail_on_errors: ErrorLimit = None) -> "Manifest":
         fail_on_errors: how many failed rows are too many, though the job took them.
 
     Raises:
-        JobFailedError: it did not end well: its state, its error, its first failed rows, the end of its log.
+        JobFailedError: it did not end well: its state, its error, the end of its log.
         FailedRowsError: it is done, with more failed rows than `fail_on_errors` takes.
     """
     status = job.status
@@ -101,7 +101,7 @@ def outcome_of(job: "Job", *, fail_on_errors: ErrorLimit = None) -> "Manifest":
 
 
 def _story(job: "Job", status: JobStatus, message: str) -> str:
-    text = f"job {job.id!r} is {status.value}: {scrubbed(message)}{_failed_rows(job)}"
+    text = f"job {job.id!r} is {status.value}: {scrubbed(message)}"
     lines: list[str] | str = []
     with contextlib.suppress(GristmillError):
         lines = job.get_logs(_LOG_LINES, as_list=True, verbose=True)
@@ -115,7 +115,7 @@ def _failed_rows(job: "Job") -> str:
     if not rows:
         return ""
     told = [
-        f"  row {count(row['row'])}: {row['type']} in {row['step']}: {cut(one_line(str(row['message'])), _LINE)}"
+        f"  shard {row['shard']} row {row['row']}: {row['step']}: {row['type']}: {cut(one_line(row['message']), _LINE)}"
         for row in rows[:_ROWS]
     ]
     return "\nThe first rows that failed:\n" + "\n".join(told)

@@ -66,7 +66,7 @@ def judge(
 
 def next_step(
     status: JobStatus | None, *, force_rerun: bool, output_stands: bool
-) -> Literal["start", "attach", "return", "resume", "restart"]:
+) -> Literal["start", "attach", "wait", "return", "resume", "restart"]:
     """What running a job again means.
 
     Args:
@@ -75,11 +75,13 @@ def next_step(
         output_stands: whether a finished job's output is still where it was published.
 
     Returns:
-        `start` a first run; `attach` to the live run; `return` the finished job; `resume` what has not committed;
-        `restart` as a new job.
+        `start` a first run; `attach` to the live run; `wait` until it has ended, since it will not finish; `return` the
+        finished job; `resume` what has not committed; `restart` as a new job.
     """
     if status is None:
         return "start"
+    if status is JobStatus.CANCELLING:
+        return "wait"
     if not status.is_terminal:
         return "attach"
     if status is JobStatus.DONE:

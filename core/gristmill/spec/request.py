@@ -54,6 +54,7 @@ class JobRequest(Spec):
         shards: how many shards the plan has.
         rows: how many rows, where the plan knows.
         digests: digests of what the text above only points at (a pickled model).
+        rerun: the wish that forced this job, where it has a name: the same wish again gets this job, not another.
     """
 
     name: str
@@ -78,6 +79,7 @@ class JobRequest(Spec):
     shards: int
     rows: int | None = None
     digests: dict[str, str] = {}
+    rerun: str = ""
 
     @property
     def fingerprint(self) -> str:

@@ -54,6 +54,8 @@ _FILE_ROWS = 1_000
 _TABLE_ROWS = 1024**2
 _FEW_ROWS = 32
 _ATTACH_TRIES = 20
+_CANCEL_SECONDS = 120.0
+"""Longer than cancelling takes, and than a silent runner takes to count as gone."""
 _OBJECT = "pickle:object"
 """The reference of a model given as an object, until it is saved."""
 
@@ -73,7 +75,7 @@ class Wish:
     job_spec: JobSpec
     engine_options: Mapping[str, Any] | None
     key: str | None
-    force_rerun: bool
+    force_rerun: bool | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,14 @@ def submit(storage: Storage, wish: Wish, warm: WarmRunner | None) -> Job:
         run = None if existing is None else existing.latest()
         status = None if existing is None else verdict_of(run).status
         stands = existing is not None and _output_stands(storage, existing, checked.location)
-        step = next_step(status, force_rerun=wish.force_rerun, output_stands=stands)
+        step = next_step(status, force_rerun=_is_forced(wish, existing), output_stands=stands)
         if existing is not None and run is None:
             step = "resume"  # recorded, and then its client was killed
         if step in ("attach", "return") and existing is not None:
             return Job(existing)
+        if step == "wait" and existing is not None:
+            _await_end(Job(existing))
+            continue
         if step == "resume" and existing is not None:
             if launch(storage, existing, how, after=0 if run is None else run.generation, warm=warm) is not None:
                 return Job(existing)
@@ -136,6 +141,22 @@ def submit(storage: Storage, wish: Wish, warm: WarmRunner | None) -> Job:
         if _stage(storage, wish, checked, request, free) and launch(storage, free, how, after=0, warm=warm) is not None:
             return Job(free)
     raise ConflictError(f"job {base!r} is started and ended by others again and again; try later")
+
+
+def _is_forced(wish: Wish, existing: JobRecord | None) -> bool:
+    """Whether the caller wants it done again, and it has not been done again for that very wish."""
+    if isinstance(wish.force_rerun, bool) or existing is None:
+        return bool(wish.force_rerun)
+    return existing.request().rerun != wish.force_rerun
+
+
+def _await_end(job: Job) -> None:
+    try:
+        job.wait(_CANCEL_SECONDS)
+    except TimeoutError:
+        raise ConflictError(
+            f"job {job.id!r} is being cancelled and has not ended within {_CANCEL_SECONDS:g} s; run it again later"
+        ) from None
 
 
 def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> _Checked:
@@ -265,6 +286,7 @@ def _request(storage: Storage, wish: Wish, checked: _Checked) -> JobRequest:
         created=time.time(),
         shards=0,
         digests=_model_digest(storage, checked.model),
+        rerun=wish.force_rerun if isinstance(wish.force_rerun, str) else "",
     )
 
 

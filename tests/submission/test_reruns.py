@@ -1,0 +1,42 @@
+"""Forced reruns: each wish once, however often it is repeated."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+import gristmill
+from gristmill import JobSpec, OutputSpec, Settings
+
+
+def run(output: Path, *, force: bool | str = False) -> gristmill.Job:
+    return gristmill.run_batch(
+        "echo:",
+        pa.table({"id": [1, 2, 3]}),
+        output_spec=OutputSpec(location=output, mode="overwrite"),
+        compute_pool="inline",
+        key="dag/task/2026-01-01",
+        job_spec=JobSpec(block=True),
+        force_rerun=force,
+    )
+
+
+def test_a_named_wish_forces_one_rerun_and_then_returns_it(settings: Settings, tmp_path: Path) -> None:
+    first = run(tmp_path / "out")
+    assert run(tmp_path / "out").id == first.id
+    forced = run(tmp_path / "out", force="cleared once")
+    assert forced.id == f"{first.id}.2"
+    assert run(tmp_path / "out", force="cleared once").id == forced.id
+    assert run(tmp_path / "out").id == forced.id
+    again = run(tmp_path / "out", force="cleared twice")
+    assert again.id == f"{first.id}.3"
+    assert again.request.fingerprint == first.request.fingerprint
+
+
+def test_the_first_run_of_a_named_wish_is_its_rerun_too(settings: Settings, tmp_path: Path) -> None:
+    first = run(tmp_path / "out", force="try")
+    assert run(tmp_path / "out", force="try").id == first.id
+
+
+def test_a_wish_without_a_name_forces_a_rerun_each_time(settings: Settings, tmp_path: Path) -> None:
+    ids = {run(tmp_path / "out", force=True).id for _ in range(3)}
+    assert len(ids) == 3
