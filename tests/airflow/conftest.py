@@ -9,8 +9,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,10 @@ os.environ |= {
     "PATH": f"{_AIRFLOW.parent}{os.pathsep}{os.environ['PATH']}",
 }
 
-from tests.airflow.in_process import Run, run  # noqa: E402 - it imports Airflow
+from tests.airflow.in_process import Run, run  # noqa: E402
+from tests.airflow.standalone import Standalone  # noqa: E402
+
+from gristmill.settings import Settings  # noqa: E402 - after the environment, as what follows
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +57,26 @@ def airflow_db() -> None:
 
 
 @pytest.fixture
-def run_dag(airflow_db: None) -> Callable[..., Run]:
-    """Runs a DAG in this process and returns how it went; see `tests.airflow.in_process.run`."""
+def run_dag(airflow_db: None, settings: Settings) -> Callable[..., Run]:
+    """Runs a DAG in this process and returns how it went; see `tests.airflow.in_process.run`.
+
+    Jobs have the home of `settings`, one for each test.
+    """
     return run
+
+
+@pytest.fixture(scope="session")
+def airflow() -> Iterator[Standalone]:
+    """One real server for all tests; its folder of DAGs is empty until a test adds what it needs."""
+    with Standalone() as server:
+        yield server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """A failed test shows what its server printed."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("airflow")
+    if report.failed and isinstance(server, Standalone):
+        report.sections.append(("airflow standalone", server.log()))
+    return report

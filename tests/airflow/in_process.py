@@ -118,9 +118,6 @@ def _recorded() -> Iterator[list[str]]:
     def note(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         rest = {name: value for name, value in event.items() if name not in ("event", "exc_info")}
         text = f"{method.upper()} {getattr(logger, 'name', None) or ''} {event.get('event')}"
-        args = event.get("positional_args")
-        if args:
-            text = text % args
         shown = " ".join(f"{name}={value!r}" for name, value in rest.items() if not name.startswith("_"))
         error = structlog.processors.ExceptionRenderer()(logger, method, {"exc_info": event.get("exc_info")})
         lines.append("\n".join(part for part in (f"{text} {shown}".rstrip(), error.get("exception")) if part))
