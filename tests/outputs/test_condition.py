@@ -105,7 +105,7 @@ def test_a_foreign_sentinel_is_as_old_as_its_file() -> None:
 
 def test_a_storage_that_did_not_answer_is_waited_for() -> None:
     finding = judge(Sighting("/out", trouble="TimeoutError: 5 s"), SentinelCondition())
-    assert finding == Finding(met=False, reason="the storage did not answer, which may pass: TimeoutError: 5 s")
+    assert finding == Finding(met=False, reason="it cannot be looked at now: TimeoutError: 5 s")
 
 
 @pytest.mark.parametrize(

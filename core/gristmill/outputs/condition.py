@@ -95,7 +95,7 @@ def judge(sighting: "Sighting", condition: SentinelCondition) -> Finding:
 
 def _missing(sighting: "Sighting", condition: SentinelCondition) -> str | None:
     if sighting.trouble is not None:
-        return f"the storage did not answer, which may pass: {sighting.trouble}"
+        return f"it cannot be looked at now: {sighting.trouble}"
     if not sighting.exists:
         return "no _SUCCESS yet"
     manifest = sighting.manifest

@@ -40,7 +40,7 @@ class Sighting:
         flaw: of a file that is no manifest: what it is instead.
         modified: of a file that is no manifest: when it was written, where the storage tells.
         version: of the file: its version and size, where the storage tells a version; else a digest of its beginning.
-        trouble: why the storage did not answer, in a way that may pass; nothing else is known then.
+        trouble: why the storage could not be asked, where that may pass; nothing else is known then.
     """
 
     location: str
@@ -127,9 +127,11 @@ def _large(storage: Storage, file: str) -> tuple[bytes, tuple[int, int] | None]:
     with storage.open(file) as opened:
         start = opened.read(_HEAD)
         head, found, rest = start.partition(_FILES)
+        if not found:
+            return start, None
         # the last line of what was read may be half of one
         lines = (rest + opened.readline()).splitlines(keepends=True)
-        listed = _listed(chain(lines, opened)) if found else None
+        listed = _listed(chain(lines, opened))
     return (start, None) if listed is None else (head + b',"files":[]}', listed)
 
 
