@@ -14,6 +14,7 @@ CONNECTION_TYPE = "gristmill"
 _POOL = "cluster"
 """The pool that a cluster address in the connection defines."""
 _PORT = 8265
+_MASK = "***"
 _EXAMPLES = {
     "stages": '{"images": "s3://lake/images"}',
     "storage_options": '{"s3": {"endpoint_url": "http://minio:9000"}}',
@@ -83,7 +84,12 @@ def read_connection(connection: ConnectionFields) -> Given:
         pools = values.get("pools", {})
         values["pools"] = {**pools, _POOL: _cluster(owner, pools.get(_POOL, {}), address=address, token=token)}
         values.setdefault("default_pool", _POOL)
-    return Given(values, {*secret_values(values), *texts(hidden), *texts(token)})
+    secrets = {*secret_values(values), *texts(hidden), *texts(token)}
+    if _MASK in secrets:
+        raise SpecError(
+            f"{owner}: a secret is {_MASK!r}, which Airflow shows instead of secrets; enter the secret itself again"
+        )
+    return Given(values, secrets)
 
 
 def _extra(owner: str, text: str | None) -> dict[str, Any]:
@@ -144,14 +150,14 @@ def _deep(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def _address(owner: str, connection: ConnectionFields) -> str | None:
     """`http://head:8265` from the host, or from scheme, host and port as a URI gives them."""
     host = (connection.host or "").strip().rstrip("/")
+    port = connection.port or None  # Airflow's form sends 0 for a port that it does not show
     if not host:
-        if connection.port:
+        if port is not None:
             raise SpecError(f"{owner}: port stands without host; give the cluster's address, such as http://head:8265")
         return None
     if "://" in host:
-        address = host if connection.port is None else f"{host}:{connection.port}"
+        address = host if port is None else f"{host}:{port}"
     else:
-        port = connection.port
         named = ":" in host.rpartition("]")[2]
         address = f"{connection.schema or 'http'}://{host}"
         address += "" if named and port is None else f":{_PORT if port is None else port}"

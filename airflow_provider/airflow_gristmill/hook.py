@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-from airflow.sdk.log import amask_secret, mask_secret
+from airflow.sdk.log import amask_secret, mask_secret, redact
 
 from airflow_gristmill.connection import CONNECTION_TYPE, read_connection
 from gristmill.errors import GristmillError, SpecError
@@ -94,14 +94,13 @@ class GristmillHook(BaseHook):
         try:
             settings = self.settings()
         except GristmillError as error:
-            return False, str(error)
+            return False, str(redact(str(error)))
         from gristmill.submission.reach import reach
 
         looks = reach(settings)
         problems = [f"{look.field}: {look.problem}" for look in looks if look.problem]
-        if problems:
-            return False, "; ".join(problems)
-        return True, "; ".join(f"{look.field}: {look.found}" for look in looks)
+        told = "; ".join(problems or [f"{look.field}: {look.found}" for look in looks])
+        return not problems, str(redact(told))  # what the masks of this process know besides
 
     def _refuse_unless_default(self, error: Exception) -> None:
         variable = f"AIRFLOW_CONN_{self.gristmill_conn_id.upper()}"
