@@ -74,8 +74,8 @@ def run_batch(
 
     Everything is checked first; a request that is refused has touched nothing. The job then runs on its own: it
     outlives this process. Calling again with the same `key` (or `job_spec.job_name`) and the same request attaches to
-    the live job, returns the finished one, or resumes what a failed one has not committed; one that is being cancelled is
-    waited for first.
+    the live job, returns the finished one, or resumes what a failed one has not committed; one that is being cancelled
+    is waited for first.
 
     Args:
         model: a reference (`python:package.module:Class`, `pickle:<location>`, a `.joblib` or `.pkl` path,
@@ -94,8 +94,8 @@ def run_batch(
         resources_spec: replicas and resources, instead of the same fields of `job_spec`.
         inference_spec: function, workers and batch size, instead of the same fields of `job_spec`.
         key: who asks, without the attempt: for example a DAG's task and logical date.
-        force_rerun: run again even if the same job is done. A text names the wish, so that a retry of it attaches to the
-            job that it has started instead of starting another.
+        force_rerun: run again even if the same job is done. A text names the wish, so that a retry of it attaches to
+            the job that it has started instead of starting another.
         settings: instead of those in force.
 
     Returns:

@@ -61,3 +61,15 @@ def test_pauses_grow_with_the_time_waited_up_to_a_limit() -> None:
     watch = Watch(began=100.0, longest_pause=30.0)
     assert [watch.pause(now) for now in (100.0, 110.0, 200.0, 5000.0)] == [0.5, 1.0, 10.0, 30.0]
     assert Watch(began=0.0, longest_pause=0.2).pause(0.0) == 0.2
+
+
+def test_a_record_out_of_reach_is_borne_for_ten_minutes_and_said_now_and_then() -> None:
+    watch = Watch(began=0.0, say_every=60.0).after(_seen(rows=1), now=0.0)
+    blind = watch.after_failure(OSError("no route"), now=10.0)
+    assert blind.due == "the job's record cannot be read, looking again: OSError: no route"
+    assert blind.after_failure(OSError("no route"), now=69.0).due is None
+    assert blind.after_failure(OSError("no route"), now=70.0).due is not None
+    assert not blind.has_ended
+    assert [blind.after_failure(OSError(), now=now).gives_up(now) for now in (609.0, 610.0)] == [False, True]
+    again = blind.after(_seen(rows=2), now=500.0)
+    assert not again.after_failure(OSError(), now=700.0).gives_up(700.0)

@@ -1,4 +1,4 @@
-"""What the end of a job means to whoever waited for it: a manifest, or an error that tells all that is worth telling."""
+"""What the end of a job means to whoever waited for it: a manifest, or an error that tells the story."""
 
 import contextlib
 import math

@@ -6,7 +6,7 @@ from typing import Literal
 from gristmill.jobs.record import Progress, State
 from gristmill.spec.enums import JobStatus
 
-__all__ = ["HEARTBEAT_LIMIT", "START_LIMIT", "Verdict", "judge", "next_step"]
+__all__ = ["HEARTBEAT_LIMIT", "START_LIMIT", "Verdict", "judge", "may_attach", "next_step"]
 
 HEARTBEAT_LIMIT = 60.0
 """Seconds without a heartbeat after which a runner elsewhere counts as gone (it beats every two)."""
@@ -87,3 +87,13 @@ def next_step(
     if status is JobStatus.DONE:
         return "restart" if force_rerun or not output_stands else "return"
     return "restart" if force_rerun else "resume"
+
+
+def may_attach(status: JobStatus) -> bool:
+    """Whether a job in this state is or will be what was asked for, so that a retry need not ask again.
+
+    Example:
+        >>> may_attach(JobStatus.RUNNING), may_attach(JobStatus.DONE), may_attach(JobStatus.FAILED)
+        (True, True, False)
+    """
+    return status is JobStatus.DONE or not (status.is_terminal or status is JobStatus.CANCELLING)

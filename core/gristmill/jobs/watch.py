@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from gristmill.errors import GristmillError
 from gristmill.spec.enums import JobStatus
 from gristmill.wording.metrics import details, speed
 from gristmill.wording.text import count, one_line
@@ -11,11 +12,15 @@ if TYPE_CHECKING:
     from gristmill.jobs.handle import Job
     from gristmill.jobs.record import Progress
 
-__all__ = ["Seen", "Watch", "line", "look"]
+__all__ = ["Seen", "Watch", "line", "look", "observe"]
 
 _FIRST_PAUSE = 0.5
 _PATIENCE = 0.1
 """Pauses grow to this share of the time waited so far: a short job is noticed at once, a long one costs few looks."""
+
+
+_BLIND_LIMIT = 600.0
+"""Seconds for which a watcher bears that it cannot look; the job itself goes on meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Watch:
         seen: what was seen last.
         said: what was said last.
         said_at: when.
+        blind_since: when looking began to fail; None while it works.
         due: the line to say now, or None.
 
     Example:
@@ -64,14 +70,26 @@ class Watch:
     seen: Seen | None = None
     said: Seen | None = None
     said_at: float = 0.0
+    blind_since: float | None = None
     due: str | None = None
 
     def after(self, seen: Seen, *, now: float) -> Self:
         """The watch after one more look."""
         is_news = self.said is None or seen.status is not self.said.status
         if not is_news and now - self.said_at < self.say_every:
-            return replace(self, seen=seen, due=None)
-        return replace(self, seen=seen, said=seen, said_at=now, due=line(seen))
+            return replace(self, seen=seen, blind_since=None, due=None)
+        return replace(self, seen=seen, said=seen, said_at=now, blind_since=None, due=line(seen))
+
+    def after_failure(self, error: Exception, *, now: float) -> Self:
+        """The watch after a look that failed, such as when the storage of the job's record is out of reach."""
+        since = now if self.blind_since is None else self.blind_since
+        is_news = self.blind_since is None or now - self.said_at >= self.say_every
+        due = f"the job's record cannot be read, looking again: {type(error).__name__}: {error}" if is_news else None
+        return replace(self, blind_since=since, said_at=now if is_news else self.said_at, due=due)
+
+    def gives_up(self, now: float) -> bool:
+        """Whether looking has failed for so long that the wait should end with its error."""
+        return self.blind_since is not None and now - self.blind_since >= _BLIND_LIMIT
 
     @property
     def has_ended(self) -> bool:
@@ -81,6 +99,25 @@ class Watch:
     def pause(self, now: float) -> float:
         """Seconds until the next look."""
         return min(self.longest_pause, max(_FIRST_PAUSE, _PATIENCE * (now - self.began)))
+
+
+def observe(watch: Watch, job: "Job", *, now: float) -> Watch:
+    """One more look at a job.
+
+    Raises:
+        GristmillError: the record cannot be right.
+        Exception: whatever the storage raises, once that has gone on for ten minutes.
+    """
+    try:
+        return watch.after(look(job), now=now)
+    except GristmillError:
+        raise
+    except Exception as error:
+        # each storage has errors of its own, and most pass
+        blind = watch.after_failure(error, now=now)
+        if blind.gives_up(now):
+            raise
+        return blind
 
 
 def line(seen: Seen) -> str:

@@ -1,0 +1,123 @@
+"""From an operator's arguments to those of `run_batch`: names checked where DAGs are parsed, values when they run."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gristmill.errors import SpecError
+from gristmill.spec.base import Spec
+from gristmill.spec.input import InputSpec
+from gristmill.spec.job import JobSpec
+from gristmill.spec.output import OutputSpec
+
+if TYPE_CHECKING:
+    from gristmill.settings import Settings
+
+__all__ = ["INPUTS", "as_fields", "check_fields", "check_inputs", "input_arguments", "read_flag", "spec_arguments"]
+
+_SPECS: dict[str, type[Spec]] = {"output_spec": OutputSpec, "input_spec": InputSpec, "job_spec": JobSpec}
+_ALIASES = {"stage_location", "base_stage_location"}
+_LISTING = {"location", "pattern", "column_name"}
+INPUTS = ("input_location", "query", "input_files")
+
+
+def as_fields(value: Any) -> Any:
+    """A spec as a plain dict, whose texts Airflow renders; anything else as it is."""
+    return value.model_dump(mode="json", exclude_unset=True) if isinstance(value, Spec) else value
+
+
+def check_fields(name: str, value: Any) -> None:
+    """Refuse a dict with a field that its spec does not have; values may still be templates.
+
+    Raises:
+        SpecError: it has one.
+
+    Example:
+        >>> check_fields("output_spec", {"location": "s3://lake/{{ partition }}"})
+    """
+    if not isinstance(value, Mapping):
+        return
+    known = _LISTING if name == "input_files" else set(_SPECS[name].model_fields) | _ALIASES
+    unknown = sorted(set(map(str, value)) - known)
+    if unknown:
+        fields = ", ".join(sorted(known - _ALIASES))
+        raise SpecError(f"{name}.{unknown[0]} is not a field of it; there are: {fields}")
+
+
+def check_inputs(given: Mapping[str, Any]) -> None:
+    """Refuse none, or several, of the ways to say what the input is.
+
+    Raises:
+        SpecError: one is missing, or there are too many.
+    """
+    named = [name for name in INPUTS if given[name] is not None]
+    if len(named) != 1:
+        which = f"{' and '.join(named)} were given" if named else "none was given"
+        raise SpecError(f"give exactly one of {', '.join(INPUTS)}; {which}")
+
+
+def input_arguments(given: Mapping[str, Any], settings: "Settings") -> dict[str, Any]:
+    """The input as `run_batch` takes it.
+
+    Args:
+        given: `input_location`, `query` and `input_files`, rendered; one of them is set.
+        settings: give the stages of a listing.
+
+    Raises:
+        SpecError: as `check_inputs`, or a listing has no location.
+        EmptyInputError: a listing finds no files.
+    """
+    check_inputs(given)
+    if given["input_files"] is None:
+        return {name: given[name] for name in ("input_location", "query") if given[name] is not None}
+    from gristmill.api import list_files
+
+    listing = given["input_files"]
+    if isinstance(listing, str):
+        listing = {"location": listing}
+    if not isinstance(listing, Mapping):
+        raise SpecError(
+            "input_files: give a location, or a dict such as {'location': '@images', 'pattern': r'.*\\.jpg'} "
+            f"(given: {type(listing).__name__})"
+        )
+    check_fields("input_files", listing)
+    if "location" not in listing:
+        raise SpecError("input_files.location: is missing; give a folder or a stage")
+    return {"X": list_files(**listing, settings=settings)}
+
+
+def spec_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The specs as `run_batch` takes them; the task waits, so the job does not block.
+
+    Raises:
+        SpecError: one is none, or a field has a wrong value.
+    """
+    arguments: dict[str, Any] = {}
+    for name, kind in _SPECS.items():
+        value = given[name]
+        if value is None:
+            continue
+        if not isinstance(value, Mapping):
+            raise SpecError(
+                f"{name}: give {kind.__name__}(...) or a dict of its fields (given: {type(value).__name__})"
+            )
+        fields = {field: item for field, item in value.items() if field != "block"}
+        arguments[name] = kind(**fields)
+    return arguments
+
+
+def read_flag(name: str, value: Any) -> bool:
+    """A yes or no that may have come out of a template as text.
+
+    Raises:
+        SpecError: it is neither.
+
+    Example:
+        >>> read_flag("force_rerun", "True"), read_flag("force_rerun", "")
+        (True, False)
+    """
+    if isinstance(value, bool) or value is None:
+        return bool(value)
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "none": False, "": False}
+    if str(value).strip().lower() not in words:
+        raise SpecError(f"{name}: {value!r} is neither yes nor no; give True or False")
+    return words[str(value).strip().lower()]
