@@ -4,16 +4,25 @@ There is no `__init__.py` in this folder: with one, pytest would import the fold
 """
 
 import atexit
+import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.airflow.standalone import Standalone
+
+from gristmill.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.airflow.in_process import Run
 
 DAGS = Path(__file__).parent / "dags"
 _HOME = Path(tempfile.mkdtemp(prefix="gristmill-airflow-"))
@@ -43,11 +52,6 @@ os.environ |= {
     "PATH": f"{_AIRFLOW.parent}{os.pathsep}{os.environ['PATH']}",
 }
 
-from tests.airflow.in_process import Run, run  # noqa: E402
-from tests.airflow.standalone import Standalone  # noqa: E402
-
-from gristmill.settings import Settings  # noqa: E402 - after the environment, as what follows
-
 
 @pytest.fixture(scope="session")
 def airflow_db() -> None:
@@ -57,12 +61,22 @@ def airflow_db() -> None:
 
 
 @pytest.fixture
-def run_dag(airflow_db: None, settings: Settings) -> Callable[..., Run]:
+def run_dag(airflow_db: None, settings: Settings) -> Iterator[Callable[..., "Run"]]:
     """Runs a DAG in this process and returns how it went; see `tests.airflow.in_process.run`.
 
     Jobs have the home of `settings`, one for each test.
     """
-    return run
+    # Airflow changes these for the whole process, the most as it is imported, the last as it runs a task.
+    root = logging.getLogger()
+    handlers, level, show = root.handlers[:], root.level, warnings.showwarning
+    on_term = signal.getsignal(signal.SIGTERM)
+    from tests.airflow.in_process import run
+
+    yield run
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    warnings.showwarning = show
+    signal.signal(signal.SIGTERM, on_term)
 
 
 @pytest.fixture(scope="session")

@@ -127,9 +127,11 @@ def _recorded() -> Iterator[list[str]]:
     # In place, since loggers that exist keep the list that they were made with.
     processors = structlog.get_config()["processors"]
     processors.insert(0, note)
-    logging.getLogger().addHandler(handler)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
     try:
         yield lines
     finally:
         processors.remove(note)
-        logging.getLogger().removeHandler(handler)
+        root.removeHandler(handler)

@@ -34,6 +34,7 @@ _QUICK = {
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
     "DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+    "LOGGING__NAMESPACE_LEVELS": "airflow.dag_processing=WARNING",  # it tells of every look at the folder
     # A loop that finds nothing to do looks again after so many seconds.
     "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
@@ -158,9 +159,9 @@ class Standalone:
         return self._until(lambda: self._parsed(names, since), timeout, f"did not parse {', '.join(names)}")
 
     def _parsed(self, names: list[str], since: float) -> list[str] | None:
-        errors = [one for one in self.rest.pages("/importErrors", "import_errors") if one["filename"] in names]
-        if errors:
-            raise RestError("\n".join(one["stack_trace"] for one in errors))
+        for error in self.rest.pages("/importErrors", "import_errors"):
+            if error["filename"] in names and _seconds(error["timestamp"]) >= since:
+                raise RestError(error["stack_trace"])
         dags = self.rest.pages("/dags", "dags", exclude_stale=True)
         found = [one for one in dags if one["relative_fileloc"] in names and _parse_began(one) >= since]
         return [one["dag_id"] for one in found] if {one["relative_fileloc"] for one in found} == set(names) else None

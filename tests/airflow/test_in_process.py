@@ -1,5 +1,6 @@
 """Runs in the tests' own process: what the other tests of this folder rely on."""
 
+import signal
 from datetime import UTC, datetime
 
 
@@ -14,3 +15,15 @@ def test_deferred_mapped_and_retried_tasks_run_to_their_end(run_dag):
     assert run.task_instances()["fail_once", -1].try_number == 2
     assert "the word is b" in run.log
     assert "ValueError: first try" in run.log
+
+
+def test_each_run_of_a_test_has_its_own_log(run_dag):
+    first = run_dag("harness_in_process", conf={"number": 1})
+    second = run_dag("harness_in_process", conf={"number": 2}, logical_date=None)
+
+    assert (first.xcom("fail_once"), second.xcom("fail_once")) == (1, 2)
+    assert second.log.count("the word is b") == 1
+
+
+def test_a_run_leaves_the_signals_of_this_process_alone():
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
