@@ -4,6 +4,7 @@ There is no `__init__.py` in this folder: with one, pytest would import the fold
 """
 
 import atexit
+import json
 import logging
 import os
 import shutil
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tests.airflow.in_process import Run
 
 DAGS = Path(__file__).parent / "dags"
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
 _HOME = Path(tempfile.mkdtemp(prefix="gristmill-airflow-"))
 _AIRFLOW = Path(sys.executable).with_name("airflow")
 
@@ -32,6 +34,13 @@ _AIRFLOW = Path(sys.executable).with_name("airflow")
 def _remove_home(owner: int) -> None:
     if os.getpid() == owner:  # a forked child that exits must not take the home of its parent
         shutil.rmtree(_HOME, ignore_errors=True)
+
+
+def _bundles() -> str:
+    """Where runs in this process find DAGs: those of the tests, and the examples."""
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    places = {"dags-folder": DAGS, "examples": EXAMPLES}
+    return json.dumps([{"name": n, "classpath": local, "kwargs": {"path": str(p)}} for n, p in places.items()])
 
 
 # Before anything imports Airflow: it reads its home and its configuration once, as it is imported.
@@ -46,6 +55,7 @@ os.environ |= {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": _bundles(),
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME / 'airflow.db'}",
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(_HOME / "logs"),
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",

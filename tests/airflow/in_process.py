@@ -16,7 +16,7 @@ from airflow.models.xcom import XComModel
 from airflow.sdk import DAG
 from airflow.utils.session import create_session
 
-_DAGS = Path(__file__).parent / "dags"
+_FOLDERS = (Path(__file__).parent / "dags", Path(__file__).parents[2] / "example_dags")
 _UNSET: Any = object()
 
 
@@ -65,11 +65,15 @@ class Run:
             return None if found is None else XComModel.deserialize_value(found)
 
 
-def load_dag(dag_id: str, *, folder: Path = _DAGS) -> DAG:
-    """The DAG as its file in the folder makes it now."""
-    bag = DagBag(dag_folder=folder)
-    assert dag_id in bag.dags, f"no DAG {dag_id!r} in {folder}; errors: {bag.import_errors}"
-    return bag.dags[dag_id]
+def load_dag(dag_id: str) -> DAG:
+    """The DAG as its file in `dags`, or among the examples, makes it now."""
+    errors = {}
+    for folder in _FOLDERS:
+        bag = DagBag(dag_folder=folder)
+        if dag_id in bag.dags:
+            return bag.dags[dag_id]
+        errors |= bag.import_errors
+    raise AssertionError(f"no DAG {dag_id!r} in {', '.join(map(str, _FOLDERS))}; errors: {errors}")
 
 
 def run(
@@ -80,10 +84,10 @@ def run(
     run_after: datetime | None = None,
     **options: Any,
 ) -> Run:
-    """Run a DAG of the folder `dags` to its end.
+    """Run a DAG of the folder `dags`, or of the examples, to its end.
 
     Args:
-        dag: its id, or the DAG itself, changed as the test likes; its file must be in the folder nevertheless.
+        dag: its id, or what `load_dag` returned, changed as the test likes.
         conf: of the run; read by templates as `dag_run.conf` and `params`.
         logical_date: with time zone; None for a run without one; now unless given. The data interval follows from it.
         run_after: makes the run's id where there is no logical date; now unless given.
