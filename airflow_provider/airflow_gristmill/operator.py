@@ -16,7 +16,16 @@ from airflow_gristmill.links import OutputLink, RayDashboardLink
 from airflow_gristmill.memory import digest, recall, remember
 from airflow_gristmill.outlets import record_outlets
 from airflow_gristmill.partition import job_key, partition_of, path_of, rerun_wish
-from airflow_gristmill.request import as_fields, check_fields, check_inputs, input_arguments, read_flag, spec_arguments
+from airflow_gristmill.request import (
+    GivenObject,
+    as_fields,
+    as_reference,
+    check_fields,
+    check_inputs,
+    input_arguments,
+    read_flag,
+    spec_arguments,
+)
 from gristmill.errors import GristmillError, JobNotFoundError, SpecError
 from gristmill.jobs.status import may_attach
 from gristmill.jobs.watch import Watch, observe
@@ -130,7 +139,7 @@ class RunBatchOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.model = model
+        self.model = as_reference(model)
         self.output_spec = as_fields(output_spec)
         self.input_location = input_location
         self.query = query
@@ -285,7 +294,7 @@ class RunBatchOperator(BaseOperator):
         if isinstance(self.model, str) and not self.model.strip():
             raise SpecError("model: is empty; give a reference such as 'python:package.module:Class'")
         job = run_batch(
-            self.model,
+            self.model.value if isinstance(self.model, GivenObject) else self.model,
             **self._input(context, settings),
             **spec_arguments({name: getattr(self, name) for name in ("output_spec", "input_spec", "job_spec")}),
             input_format=self.input_format,

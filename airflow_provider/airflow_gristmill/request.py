@@ -1,5 +1,6 @@
 """From an operator's arguments to those of `run_batch`: names checked where DAGs are parsed, values when they run."""
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,44 @@ from gristmill.spec.output import OutputSpec
 if TYPE_CHECKING:
     from gristmill.settings import Settings
 
-__all__ = ["INPUTS", "as_fields", "check_fields", "check_inputs", "input_arguments", "read_flag", "spec_arguments"]
+__all__ = [
+    "INPUTS",
+    "GivenObject",
+    "as_fields",
+    "as_reference",
+    "check_fields",
+    "check_inputs",
+    "input_arguments",
+    "read_flag",
+    "spec_arguments",
+]
 
 _SPECS: dict[str, type[Spec]] = {"output_spec": OutputSpec, "input_spec": InputSpec, "job_spec": JobSpec}
 _ALIASES = {"stage_location", "base_stage_location"}
 _LISTING = {"location", "pattern", "column_name"}
 INPUTS = ("input_location", "query", "input_files")
+
+
+class GivenObject:
+    """A model that is no text, kept from Airflow's templates: they would call what can be called.
+
+    Attributes:
+        value: the object.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __str__(self) -> str:
+        kind = self.value if hasattr(self.value, "__qualname__") else type(self.value)
+        return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def as_reference(model: Any) -> Any:
+    """A model as templates may see it: texts, and what gives one when the task runs, as they are."""
+    if isinstance(model, os.PathLike):
+        return os.fspath(model)
+    return model if isinstance(model, str) or hasattr(model, "resolve") else GivenObject(model)
 
 
 def as_fields(value: Any) -> Any:
