@@ -1,5 +1,6 @@
 """Whether what the settings name can be reached from this machine: the home, the stages, the clusters."""
 
+import contextlib
 import secrets
 import threading
 import time
@@ -120,15 +121,20 @@ def _write(settings: Settings) -> str:
 
 
 def _list(settings: Settings, text: str) -> str:
+    from gristmill.storage.location import is_local
     from gristmill.storage.storage import Storage
 
     storage = Storage(settings)
     location = storage.resolve(text, what="its location")
-    filesystem = storage.filesystem(location)
+    filesystem, path = storage.filesystem(location), storage.path(location)
     filesystem.invalidate_cache()
     try:
-        filesystem.ls(storage.path(location), detail=False)
+        filesystem.ls(path, detail=False)
     except FileNotFoundError:
+        bucket = path.partition("/")[0]
+        if bucket and "://" not in path and not is_local(location):  # a job makes folders, and no buckets
+            with contextlib.suppress(PermissionError):  # it may be allowed under the stage's prefix alone
+                filesystem.ls(bucket, detail=False)
         return f"{location} can be listed, and is not there yet: a job that writes to it creates it"
     return f"{location} can be listed"
 
