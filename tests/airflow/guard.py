@@ -31,11 +31,18 @@ def _reap() -> None:
 
 
 def _kill_all() -> None:
-    while found := [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]:
+    while found := [one for one in psutil.Process().children(recursive=True) if _lives(one)]:
         for process in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         time.sleep(0.05)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended since it was listed
+        return False
 
 
 def main() -> None:

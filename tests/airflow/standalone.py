@@ -125,7 +125,7 @@ class Standalone:
         assert self._guard.stdin is not None
         self._guard.stdin.close()
         try:
-            self._guard.wait(30)
+            assert self._guard.wait(60) == 0, f"the guard of {self.home} failed; processes may be left"
         finally:
             self._guard.kill()
 
