@@ -94,6 +94,7 @@ class Standalone:
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_logs),
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "GRISTMILL_HOME": str(self.home / "gristmill"),
+            "GRISTMILL_EXAMPLES": str(self.home / "examples"),
             "PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}",
             **{f"AIRFLOW__{name}": value for name, value in _QUICK.items()},
             **(environment or {}),
