@@ -1,7 +1,7 @@
 """OpenLineage: what a task read and wrote, with schemas and counts. Imported only where Airflow sends lineage."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -30,24 +30,25 @@ _FIELDS = 2_000
 
 
 def lineage_of_request(
-    storage: "Storage", *, input_location: str | None, query: str | None, input_files: Any, output_location: str | None
+    *, input_location: str | None, query: str | None, input_files: Any, output_location: str | None
 ) -> OperatorLineage:
     """What a task is about to read and write, as far as its arguments tell.
 
+    Stages are left out: what they stand for is in the settings, and Airflow asks for this in a process that must not
+    ask for a connection. The lineage of the job has them.
+
     Args:
-        storage: resolves stages.
         input_location: as the operator has it.
         query: likewise; its quoted paths are the inputs.
         input_files: likewise.
         output_location: where the results will stand, where that is known.
     """
-    listed = input_files.get("location") if isinstance(input_files, dict) else input_files
+    listed = input_files.get("location") if isinstance(input_files, Mapping) else input_files
     read = [location for location in (input_location, listed) if location]
+    written = [output_location] if output_location else []
     return OperatorLineage(
-        inputs=[
-            _input(storage, location) for location in [*read, *_locations_in(query)] if _resolves(storage, location)
-        ],
-        outputs=[OutputDataset(*dataset_name(storage.resolve(output_location)))] if output_location else [],
+        inputs=[InputDataset(*dataset_name(place)) for place in [*read, *_locations_in(query)] if _is_plain(place)],
+        outputs=[OutputDataset(*dataset_name(place)) for place in written if _is_plain(place)],
         job_facets=_sql(query),
     )
 
@@ -120,6 +121,10 @@ def _locations_in(query: str | None) -> list[str]:
     """The quoted texts of a query that look like locations."""
     quoted = _QUOTED.findall(query or "")
     return list(dict.fromkeys(text for text in quoted if "/" in text or text.startswith("@")))
+
+
+def _is_plain(location: str) -> bool:
+    return location.startswith("/") or "://" in location
 
 
 def _resolves(storage: "Storage", location: str) -> bool:

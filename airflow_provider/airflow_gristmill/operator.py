@@ -251,10 +251,8 @@ class RunBatchOperator(BaseOperator):
     def get_openlineage_facets_on_start(self) -> Any:
         """What the task is about to read and write, for OpenLineage."""
         from airflow_gristmill.lineage import lineage_of_request
-        from gristmill.storage.storage import Storage
 
         return lineage_of_request(
-            Storage(self._settings()),
             input_location=self.input_location,
             query=self.query,
             input_files=self.input_files,
@@ -275,7 +273,9 @@ class RunBatchOperator(BaseOperator):
     def _find(self, job_id: str) -> "Job":
         from gristmill.api import get_job
 
-        return get_job(job_id, settings=self._settings())
+        job = get_job(job_id, settings=self._settings())
+        _ = job.request  # read while this process can: lineage is made in a fork of it
+        return job
 
     def _submit(self, context: "Context") -> "Job":
         from gristmill.api import run_batch
