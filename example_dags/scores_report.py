@@ -4,7 +4,8 @@
 waits in the triggerer and holds no worker's slot.
 
 Run `gristmill_nightly_scores` and this one for the same day, in any order:
-`airflow dags trigger gristmill_scores_report -l 2026-01-02`. A run without a logical date has no day: its sensor fails.
+`airflow dags trigger gristmill_scores_report -l 2026-01-02T08:00`. A run without a logical date has no day: its sensor
+fails.
 
 Needs `pip install 'gristmill[airflow,python]'`. GRISTMILL_EXAMPLES: as in `nightly_scores.py`.
 """

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from tests.airflow.conftest import EXAMPLES
 from tests.airflow.in_process import Run, load_dag
@@ -169,7 +168,7 @@ def test_the_consumer_runs_by_hand_and_has_seen_nothing(run_dag: RunDag, base: P
 
 def test_the_consumer_watches_what_the_pictures_job_publishes(base: Path) -> None:
     dag = load_dag("gristmill_on_publication")
-    (asset,) = {one for _, one in dag.timetable.asset_condition.iter_assets()}
+    (asset,) = dag.timetable.asset_condition.objects
     (watcher,) = asset.watchers
     assert (
         watcher.trigger.location == load_dag("gristmill_classify_images").get_task("classify").output_spec["location"]
