@@ -5,18 +5,19 @@ from collections.abc import Iterator
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from gristmill.errors import FailedRowsError, SpecError
+from gristmill.errors import FailedRowsError, MissingExtraError, OutputExistsError, SpecError
 
 __all__ = ["no_retry_in_vain"]
 
 
 @contextlib.contextmanager
 def no_retry_in_vain() -> Iterator[None]:
-    """Raise a wrong request, and an output with too many failed rows, as failures that are not tried again.
+    """Raise what the next try would meet again as a failure that is not tried again.
 
-    All other errors pass: the next try attaches to the job, or resumes it.
+    That is a wrong request, an output that stands in the way, a package that is not installed, and an output with too
+    many failed rows. All other errors pass: the next try attaches to the job, or resumes it.
     """
     try:
         yield
-    except (FailedRowsError, SpecError) as error:
+    except (FailedRowsError, MissingExtraError, OutputExistsError, SpecError) as error:
         raise AirflowFailException(str(error)) from error
