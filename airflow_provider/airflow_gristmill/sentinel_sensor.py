@@ -30,10 +30,11 @@ class SentinelSensor(BaseSensorOperator):
     Without conditions its existence is enough, whatever tool wrote it; the result is then `{"location": ...}` unless
     it is a manifest. A `_SUCCESS` that is empty, another tool's or damaged meets no condition on job, rows or errors.
 
-    A deferrable sensor waits in the triggerer. It starts and ends there, without a worker, unless it has something
-    that only workers do: `outlets`, whose asset events they register, `pre_execute`, `post_execute`,
-    `on_execute_callback`, and to begin with values from XCom or macros of the DAG's own. A mapped sensor starts on a
-    worker. It looks every `poke_interval` seconds; `exponential_backoff` is for the other modes.
+    A deferrable sensor waits in the triggerer. It starts there, without a worker, unless it has something that only
+    workers do: `outlets`, whose asset events they register, `pre_execute`, `post_execute`, `on_execute_callback`, and
+    to begin with values from XCom or macros of the DAG's own. A mapped sensor starts on a worker. With
+    `do_xcom_push=False` it ends there, too; else a worker returns the summary. It looks every `poke_interval` seconds;
+    `exponential_backoff` is for the other modes.
 
     Args:
         location: where the output stands: a stage, path or URL.
@@ -176,8 +177,8 @@ class SentinelSensor(BaseSensorOperator):
         return {
             **given,
             "poke_interval": self.poke_interval,
-            "ends_task": self._can_do_without_worker(),
-            "pushes_xcom": self.do_xcom_push,
+            # Airflow 3.3 hands tasks what a triggerer has pushed as JSON text instead of the value
+            "ends_task": self._can_do_without_worker() and not self.do_xcom_push,
             "silent_fail": self.silent_fail,
         }
 

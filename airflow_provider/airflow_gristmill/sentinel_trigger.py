@@ -37,8 +37,7 @@ class SentinelSensorTrigger(BaseTrigger):
         max_error_rate: as the sensor's.
         gristmill_conn_id: the connection.
         poke_interval: seconds between looks.
-        ends_task: end the task here; else it resumes on a worker.
-        pushes_xcom: whether the task returns something.
+        ends_task: end the task here, without a result; else it resumes on a worker.
         silent_fail: go on when a look fails.
     """
 
@@ -53,7 +52,6 @@ class SentinelSensorTrigger(BaseTrigger):
         gristmill_conn_id: str = GristmillHook.default_conn_name,
         poke_interval: float = 60.0,
         ends_task: bool = False,
-        pushes_xcom: bool = True,
         silent_fail: bool = False,
     ) -> None:
         super().__init__()
@@ -65,7 +63,6 @@ class SentinelSensorTrigger(BaseTrigger):
         self.gristmill_conn_id = gristmill_conn_id
         self.poke_interval = poke_interval
         self.ends_task = ends_task
-        self.pushes_xcom = pushes_xcom
         self.silent_fail = silent_fail
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -76,7 +73,6 @@ class SentinelSensorTrigger(BaseTrigger):
             "gristmill_conn_id": self.gristmill_conn_id,
             "poke_interval": self.poke_interval,
             "ends_task": self.ends_task,
-            "pushes_xcom": self.pushes_xcom,
             "silent_fail": self.silent_fail,
         }
 
@@ -95,11 +91,10 @@ class SentinelSensorTrigger(BaseTrigger):
             yield TriggerEvent({"refused": f"{self.location!r}: {error}"})
             return
         assert watch.sighting is not None
-        summary = watch.sighting.summary()
-        if not self.ends_task:
-            yield TriggerEvent({"summary": summary})
+        if self.ends_task:
+            yield TaskSuccessEvent()
         else:
-            yield TaskSuccessEvent(xcoms={"return_value": summary} if self.pushes_xcom else None)
+            yield TriggerEvent({"summary": watch.sighting.summary()})
 
     async def _after(self, watch: SentinelWatch) -> SentinelWatch:
         settings = await GristmillHook(self.gristmill_conn_id).asettings()
