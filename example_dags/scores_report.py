@@ -7,7 +7,7 @@ Run `gristmill_nightly_scores` and this one for the same day, in any order:
 `airflow dags trigger gristmill_scores_report -l 2026-01-02T08:00`. A run without a logical date has no day: its sensor
 fails.
 
-Needs `pip install 'gristmill[airflow,python]'`. GRISTMILL_EXAMPLES: as in `nightly_scores.py`.
+Needs `pip install 'gristmill[airflow]'`. GRISTMILL_EXAMPLES: as in `nightly_scores.py`.
 """
 
 import os

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.airflow.conftest import EXAMPLES
 from tests.airflow.in_process import Run, load_dag
+from tests.conftest import S3Server
+from tests.docs.pages import ROOT, blocks
 
 import gristmill
 from gristmill.settings import Settings
@@ -173,3 +175,26 @@ def test_the_consumer_watches_what_the_pictures_job_publishes(base: Path) -> Non
     assert (
         watcher.trigger.location == load_dag("gristmill_classify_images").get_task("classify").output_spec["location"]
     )
+
+
+def test_the_readmes_dag_is_one(airflow_db: None, tmp_path: Path) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    (shown,) = [text for language, text in blocks(ROOT / "README.md") if language == "python" and "DAG(" in text]
+    (tmp_path / "shown.py").write_text(shown)
+    bag = DagBag(dag_folder=tmp_path)
+    assert bag.import_errors == {}
+    assert bag.dags["totals"].get_task("total").deferrable
+
+
+def test_the_examples_work_in_a_bucket(run_dag: RunDag, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRISTMILL_EXAMPLES", f"{s3.root}/examples")
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.setenv(name, s3.endpoint_url)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    run = run_dag("gristmill_nightly_scores", logical_date=DAY)
+    assert outcome(run, "score")["location"] == f"{s3.root}/examples/sales/scores/2026-01-01"
+    report = run_dag("gristmill_scores_report", logical_date=DAY)
+    assert outcome(report, "report")["orders"] == 1000
+    assert outcome(run_dag("gristmill_chat_by_region", logical_date=DAY), "summarize")["rows"] == 1
+    assert outcome(run_dag("gristmill_classify_images"), "classify")["errors"] == 0
