@@ -5,7 +5,7 @@ makes a task of a function that returns its input: here a table of one row, whic
 
 The model is `echo:chat`, which repeats what it is told and needs nothing. Another one, where its extra is installed:
 `airflow dags trigger gristmill_chat_by_region --conf '{"model": "hf:Qwen/Qwen2.5-0.5B-Instruct"}'` (`vllm`), or
-`openai:gpt-4o-mini` (`openai`, and a key in OPENAI_API_KEY). Give a run a day: `-l 2026-01-02T08:00`.
+`openai:gpt-4o-mini` (`openai`, and a key in OPENAI_API_KEY).
 
 Needs `pip install 'gristmill[airflow]'`.
 

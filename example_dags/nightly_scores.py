@@ -3,11 +3,13 @@
 The first tasks write 1,000 orders of the day and, once, train a model on others; in real life both are there. The
 output of each day stands in a folder of its own, named by `{{ partition }}`. `gristmill_scores_report` waits for it.
 
-Run it for a day: `airflow dags trigger gristmill_nightly_scores -l 2026-01-02T08:00` scores 2026-01-01, the last whole
-day before. Clear its task `score`, and nothing is computed again, since the request is the same. Or for many days:
+Run it for a day, or for twenty:
 
     airflow backfill create --dag-id gristmill_nightly_scores --from-date 2026-01-01 --to-date 2026-01-20 \
         --max-active-runs 2
+
+Clear a task `score`, and nothing is computed again, since the request is the same. A run by hand without a logical date
+is about no day: it scores orders under its run id.
 
 Needs `pip install 'gristmill[airflow,sklearn]'`.
 

@@ -4,8 +4,10 @@
 waits in the triggerer and holds no worker's slot.
 
 Run `gristmill_nightly_scores` and this one for the same day, in any order:
-`airflow dags trigger gristmill_scores_report -l 2026-01-02T08:00`. A run without a logical date has no day: its sensor
-fails.
+
+    airflow backfill create --dag-id gristmill_scores_report --from-date 2026-01-01 --to-date 2026-01-01
+
+A run by hand without a logical date has no day: its sensor fails.
 
 Needs `pip install 'gristmill[airflow]'`. GRISTMILL_EXAMPLES: as in `nightly_scores.py`.
 """

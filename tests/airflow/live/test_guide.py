@@ -22,6 +22,7 @@ from gristmill.settings import Settings
 
 PAGE = ROOT / "docs" / "airflow.md"
 DAYS = [str(date(2026, 1, 1) + timedelta(days=number)) for number in range(20)]
+TOTAL = 2 * sum(row / 4 for row in range(500)) * 1.2
 DAGS = ("daily_gross", "large_orders", "gross_report", "on_totals", "gross_by_region")
 
 
@@ -69,6 +70,11 @@ def until(look: Callable[[], Any], *, story: str) -> Any:
     return found
 
 
+def newest(rest: Rest) -> int:
+    """The id of the newest backfill of the page's DAG."""
+    return max(one["id"] for one in rest.call("GET", "/backfills", dag_id="daily_gross")["backfills"])
+
+
 def generations(dag_id: str) -> dict[str, int]:
     """The jobs of a DAG, each with how often a runner has worked at it."""
     records = Settings.load()
@@ -78,9 +84,9 @@ def generations(dag_id: str) -> dict[str, int]:
 
 
 def test_the_first_run_computes_the_day_before(airflow: Standalone, rest: Rest, lake: Path) -> None:
-    (command,) = commands("airflow", holding="dags trigger daily_gross")
+    (command,) = commands("airflow", holding="daily_gross --from-date 2026-01-01 --to-date 2026-01-01")
     airflow.cli(*command)
-    (run,) = rest.runs("daily_gross")
+    (run,) = until(lambda: rest.runs("daily_gross"), story="the backfill has no run")
     rest.wait_for_run("daily_gross", run["dag_run_id"])
     summary = rest.xcom("daily_gross", run["dag_run_id"], "gross")
     assert (summary["location"], summary["rows"]) == (str(lake / "gross/2026-01-01"), 1000)
@@ -88,6 +94,14 @@ def test_the_first_run_computes_the_day_before(airflow: Standalone, rest: Rest, 
     assert table["gross"].to_pylist() == pytest.approx([price * 1.2 for price in table["price"].to_pylist()])
     (shown,) = commands("gristmill", holding="output")
     assert summary["job"] in shell(airflow, sys.executable, "-m", "gristmill.cli", *shown)
+
+
+def test_the_report_of_a_day_is_there_when_its_output_is(airflow: Standalone, rest: Rest, lake: Path) -> None:
+    (command,) = commands("airflow", holding="--dag-id gross_report")
+    airflow.cli(*command)
+    (run,) = until(lambda: rest.runs("gross_report"), story="the backfill has no run")
+    rest.wait_for_run("gross_report", run["dag_run_id"])
+    assert rest.xcom("gross_report", run["dag_run_id"], "total") == pytest.approx(TOTAL)
 
 
 def test_a_functions_rows_are_the_input(rest: Rest, lake: Path) -> None:
@@ -128,11 +142,10 @@ def test_the_connection_and_the_pool_are_made_by_the_commands_shown(airflow: Sta
 
 def test_a_backfill_is_a_job_for_each_day_and_again_is_none(airflow: Standalone, rest: Rest, lake: Path) -> None:
     before = generations("daily_gross")
-    plain, forced = commands("airflow", holding="backfill create")
+    plain, forced = commands("airflow", holding="--to-date 2026-01-20")
     waiting = rest.trigger("gross_report", logical_date="2026-01-21T08:00:00Z")  # waits for the last of the days
     airflow.cli(*plain)
-    (first,) = rest.call("GET", "/backfills", dag_id="daily_gross")["backfills"]
-    rest.wait_for_backfill(first["id"])
+    rest.wait_for_backfill(newest(rest))
     assert sorted(folder.name for folder in (lake / "gross").iterdir()) == DAYS
     assert all((lake / "gross" / day / "_SUCCESS").exists() for day in DAYS)
     for day in DAYS:
@@ -145,13 +158,12 @@ def test_a_backfill_is_a_job_for_each_day_and_again_is_none(airflow: Standalone,
     rest.wait_for_run("gross_report", waiting)
     summary = rest.xcom("gross_report", waiting, "wait")
     assert summary["location"] == str(lake / "gross/2026-01-20")
-    assert rest.xcom("gross_report", waiting, "total") == pytest.approx(2 * sum(row / 4 for row in range(500)) * 1.2)
+    assert rest.xcom("gross_report", waiting, "total") == pytest.approx(TOTAL)
 
     few = [word.replace("2026-01-20", "2026-01-02") for word in forced]
     again = [word for word in few if word not in ("--dag-run-conf", '{"force": true}')]
     for command, count in ((again, 20), (few, 22)):
         airflow.cli(*command)
-        newest = max(one["id"] for one in rest.call("GET", "/backfills", dag_id="daily_gross")["backfills"])
-        rest.wait_for_backfill(newest)
+        rest.wait_for_backfill(newest(rest))
         assert len(generations("daily_gross")) == count
     assert {run["state"] for run in rest.runs("daily_gross")} == {"success"}
