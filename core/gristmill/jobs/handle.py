@@ -75,12 +75,12 @@ class Job:
     @property
     def status(self) -> JobStatus:
         """The effective state: a job whose runner is gone is not RUNNING."""
-        return self._verdict().status
+        return self.verdict().status
 
     @property
     def message(self) -> str:
         """One line about the state: what a failed job failed of."""
-        return self._verdict().message
+        return self.verdict().message
 
     @property
     def target_instances(self) -> int:
@@ -99,10 +99,12 @@ class Job:
         run = self._record.latest()
         return "" if run is None else run.claim().how.pool
 
-    def _verdict(self) -> Verdict:
-        if not self._record.exists():
+    def verdict(self) -> Verdict:
+        """The effective state and its message, of one moment."""
+        run = self._record.latest()
+        if run is None and not self._record.exists():
             return Verdict(JobStatus.DELETED, "deleted")
-        return verdict_of(self._record.latest())
+        return verdict_of(run)
 
     def _run(self) -> RunRecord:
         run = self._record.latest()
@@ -201,7 +203,7 @@ class Job:
         """
         run = self._run()
         if self.status.is_terminal:
-            verdict = self._verdict()
+            verdict = self.verdict()
             if verdict.status is JobStatus.INTERNAL_ERROR and not run.state().status.is_terminal:
                 run.ask_to_cancel()  # its runner is gone: the record now says that nobody wants it back
             return
@@ -219,7 +221,7 @@ class Job:
             JobStateError: the job is not DONE.
             OutputError: the output is not there any more.
         """
-        verdict = self._verdict()
+        verdict = self.verdict()
         if verdict.status is not JobStatus.DONE:
             raise JobStateError(
                 f"job {self.id!r} is {verdict.status.value}: {verdict.message}; only a DONE job has an output"

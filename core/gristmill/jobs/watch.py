@@ -40,8 +40,8 @@ class Seen:
 
 def look(job: "Job") -> Seen:
     """What can be seen of a job now; reads its record."""
-    status = job.status  # before the counts, so that those of a finished job are its last
-    return Seen(status, job.message, job.progress())
+    verdict = job.verdict()  # before the counts, so that those of a finished job are its last
+    return Seen(verdict.status, verdict.message, job.progress())
 
 
 @dataclass(frozen=True, slots=True)
