@@ -329,9 +329,7 @@ async def _all(trigger: SentinelSensorTrigger) -> list[TriggerEvent]:
 def test_a_sensors_trigger_ends_its_task_or_hands_on_the_summary(storage: Storage, out: str) -> None:
     summary = publish(storage, f"{out}/other").summary(out)
     ended = asyncio.run(events(waiting(f"{out}/a", ends_task=True), lambda: publish(storage, f"{out}/a")))
-    assert [event.xcoms for event in ended if isinstance(event, TaskSuccessEvent)] == [
-        {"return_value": {**summary, "location": f"{out}/a"}}
-    ]
+    assert [event.xcoms for event in ended if isinstance(event, TaskSuccessEvent)] == [None]
     handed = asyncio.run(events(waiting(f"{out}/b"), lambda: publish(storage, f"{out}/b")))
     assert [event.payload for event in handed] == [{"summary": {**summary, "location": f"{out}/b"}}]
 
@@ -415,7 +413,18 @@ _SLOW = """
 
 
 def probe(kind: str, location: str, *, setup: str = "", then: str = "") -> dict[str, Any]:
-    """How a trigger's first look goes in a fresh interpreter, whose loop reports what holds it up for over 0.1 s."""
+    """How a trigger's first look goes in a fresh interpreter, whose loop reports what holds it up for over 0.1 s.
+
+    A busy machine may hold it up, too, so that is tried again: a call that blocks does so every time.
+    """
+    for _ in range(3):
+        told = _probe(kind, location, setup, then)
+        if not told["slow"]:
+            break
+    return told
+
+
+def _probe(kind: str, location: str, setup: str, then: str) -> dict[str, Any]:
     code = textwrap.dedent(setup) + textwrap.dedent(_PROBE)
     command = [sys.executable, "-c", code, kind, location, then]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
