@@ -16,6 +16,7 @@ import pytest
 
 from gristmill.settings import Settings
 from gristmill.storage.storage import Storage
+from tests.cluster import cluster as cluster
 
 _KEYS = {
     "AWS_ACCESS_KEY_ID": "test-key-id",

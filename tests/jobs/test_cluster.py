@@ -16,7 +16,7 @@ from gristmill.errors import AccessError, JobNotFoundError, JobStateError, Place
 from gristmill.jobs.cluster import ClusterClient, Submission, cluster_at
 from gristmill.settings import PoolSettings, Settings
 from gristmill.spec.enums import JobStatus
-from tests.jobs.conftest import Cluster
+from tests.cluster import Cluster
 
 LIMIT = 90.0
 

@@ -10,7 +10,7 @@ import pytest
 import gristmill
 from gristmill import JobSpec, JobStatus, OutputSpec, PoolSettings, Settings
 from gristmill.jobs.cluster import ClusterClient
-from tests.jobs.conftest import Cluster
+from tests.cluster import Cluster
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 import gristmill
 from gristmill import Settings
-from tests.jobs.conftest import Cluster
+from tests.cluster import Cluster
 from tests.tiny.models import model_folder
 
 CLIENT = """

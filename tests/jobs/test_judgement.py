@@ -14,7 +14,7 @@ from gristmill.runner.logs import LogWriter
 from gristmill.settings import PoolSettings, Settings
 from gristmill.spec.enums import JobStatus
 from gristmill.storage.storage import Storage
-from tests.jobs.conftest import Cluster
+from tests.cluster import Cluster
 
 
 @pytest.fixture
