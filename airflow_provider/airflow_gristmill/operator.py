@@ -29,6 +29,7 @@ from airflow_gristmill.request import (
 from gristmill.errors import GristmillError, JobNotFoundError, SpecError
 from gristmill.jobs.status import may_attach
 from gristmill.jobs.watch import Watch, observe
+from gristmill.wording.text import count
 
 if TYPE_CHECKING:
     import jinja2
@@ -304,7 +305,7 @@ class RunBatchOperator(BaseOperator):
             force_rerun=wish,
             settings=settings,
         )
-        self.log.info("Job %s, whose output stands at %s when it is done", job.id, job.location)
+        self.log.info("Job %s; its output will stand at %s", job.id, job.location)
         remember(context, {"job": job.id, "wish": self._wish(context), "request": self._digest()})
         return job
 
@@ -329,7 +330,13 @@ class RunBatchOperator(BaseOperator):
             self._manifest = outcome_of(job, fail_on_errors=parse_error_limit(self.fail_on_errors))
         summary = self._manifest.summary(job.location)
         record_outlets(self.outlets, context["outlet_events"], summary)
-        self.log.info("Job %s is done: %s rows, %s errors", job.id, summary["rows"], summary["errors"])
+        self.log.info(
+            "Job %s is done: %s, %s, at %s",
+            job.id,
+            count(summary["rows"], "row"),
+            count(summary["errors"], "error"),
+            job.location,
+        )
         return summary
 
     def _runs_here(self, job: "Job") -> bool:
