@@ -1,4 +1,4 @@
-"""Fixtures of the Airflow tests: an Airflow home of their own, runs in this process, and one real server.
+"""Fixtures of the Airflow tests: an Airflow home of their own, and runs in this process.
 
 There is no `__init__.py` in this folder: with one, pytest would import the folder under the name `airflow`.
 """
@@ -13,12 +13,11 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.airflow.standalone import Standalone
 
 from gristmill.settings import Settings
 
@@ -87,20 +86,3 @@ def run_dag(airflow_db: None, settings: Settings) -> Iterator[Callable[..., "Run
     root.setLevel(level)
     warnings.showwarning = show
     signal.signal(signal.SIGTERM, on_term)
-
-
-@pytest.fixture(scope="session")
-def airflow() -> Iterator[Standalone]:
-    """One real server for all tests; its folder of DAGs is empty until a test adds what it needs."""
-    with Standalone() as server:
-        yield server
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """A failed test shows what its server printed."""
-    report = yield
-    server = getattr(item, "funcargs", {}).get("airflow")
-    if report.failed and isinstance(server, Standalone):
-        report.sections.append(("airflow standalone", server.log()))
-    return report
