@@ -1,7 +1,10 @@
 """`RunBatchOperator`, in this process: what it asks for, what it returns, and what it makes of failures."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,11 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.airflow.in_process import Run
+from tests.airflow.in_process import Run, load_dag
 
 import gristmill
 from airflow_gristmill import RunBatchOperator
 from airflow_gristmill.decorator import BatchInferenceOperator
+from gristmill import JobSpec, OutputSpec
 from gristmill.errors import SpecError
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -97,6 +101,28 @@ def test_a_job_that_fails_is_resumed_by_the_next_try(run_dag, rows, tmp_path):
     assert latest.generation == 3
 
 
+def test_a_retry_whose_finished_output_was_replaced_computes_it_again(run_dag, rows, tmp_path):
+    dag = load_dag("batch_retried")
+    jobs: list[str] = []
+
+    def replace_once(context: Any, result: Any) -> None:
+        jobs.append(result["job"])
+        if len(jobs) == 1:
+            gristmill.run_batch(
+                "echo:",
+                pa.table({"id": [7]}),
+                output_spec=OutputSpec(location=tmp_path / "out", mode="overwrite"),
+                job_spec=JobSpec(block=True),
+            )
+            raise RuntimeError("the first try ends after its job")
+
+    dag.get_task("score").post_execute = replace_once
+    run: Run = run_dag(dag, conf=request(rows, tmp_path / "out", mode="overwrite"))
+    assert run.task_state("score") == "success", run.log
+    assert jobs[1] == f"{jobs[0]}.2"
+    assert ids(tmp_path / "out") == list(range(100))
+
+
 @pytest.mark.parametrize(
     ("limit", "state"), [("", "success"), ("1", "success"), ("0.005", "failed"), ("true", "failed")]
 )
@@ -142,6 +168,24 @@ def test_mistakes_that_show_already_are_told_where_the_dag_is_parsed(complaint):
     RunBatchOperator(task_id="score", **right)
     with pytest.raises(SpecError, match=re.escape(complaint)):
         RunBatchOperator(task_id="score", **(right | MISTAKES[complaint]))
+
+
+@pytest.mark.parametrize("deferrable", ["True", "False"])
+def test_airflows_own_setting_says_whether_tasks_are_deferrable(deferrable):
+    code = (
+        "from airflow_gristmill import BatchJobSensor, RunBatchOperator, SentinelSensor\n"
+        "operator = RunBatchOperator(task_id='a', model='echo:', input_location='/in', output_spec={'location': '/out'})\n"
+        "sensors = BatchJobSensor(task_id='b', job_id='j'), SentinelSensor(task_id='c', location='/out')\n"
+        "print(*(str(task.deferrable) for task in (operator, *sensors)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": deferrable},
+    )
+    assert done.stdout.split()[-3:] == [deferrable] * 3
 
 
 def test_the_decorated_function_alone_says_what_the_input_is():
