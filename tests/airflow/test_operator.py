@@ -174,7 +174,7 @@ def test_mistakes_that_show_already_are_told_where_the_dag_is_parsed(complaint):
 def test_airflows_own_setting_says_whether_tasks_are_deferrable(deferrable):
     code = (
         "from airflow_gristmill import BatchJobSensor, RunBatchOperator, SentinelSensor\n"
-        "operator = RunBatchOperator(task_id='a', model='echo:', input_location='/in', output_spec={'location': '/out'})\n"
+        "operator = RunBatchOperator(task_id='a', model='echo:', input_location='/i', output_spec={'location': '/o'})\n"
         "sensors = BatchJobSensor(task_id='b', job_id='j'), SentinelSensor(task_id='c', location='/out')\n"
         "print(*(str(task.deferrable) for task in (operator, *sensors)))"
     )
