@@ -363,7 +363,7 @@ class RunBatchOperator(BaseOperator):
             job = self._find(left["job"])
         except JobNotFoundError:
             return None
-        if not may_attach(job.status):
+        if not may_attach(job.status, output_stands=job.output_stands):
             return None
         self.log.info("Attached to job %s, which an earlier try has started", job.id)
         return job

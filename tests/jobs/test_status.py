@@ -8,7 +8,7 @@ import pytest
 
 from gristmill.jobs.process import is_alive, process_of, this_process
 from gristmill.jobs.record import Progress, State
-from gristmill.jobs.status import HEARTBEAT_LIMIT, START_LIMIT, judge, next_step
+from gristmill.jobs.status import HEARTBEAT_LIMIT, START_LIMIT, judge, may_attach, next_step
 from gristmill.spec.enums import JobStatus
 
 RUNNING = State(JobStatus.RUNNING, "running", 100.0)
@@ -90,3 +90,10 @@ def test_processes_are_told_apart_by_their_start_and_zombies_are_gone() -> None:
     assert not is_alive(process_of(child.pid))
     child.wait()
     assert not is_alive(known)
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_a_retry_attaches_to_what_is_or_will_be_its_output_and_to_nothing_else(status: JobStatus) -> None:
+    goes_on = status in (JobStatus.PENDING, JobStatus.RUNNING)
+    assert may_attach(status, output_stands=False) is goes_on
+    assert may_attach(status, output_stands=True) is (goes_on or status is JobStatus.DONE)

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 import gristmill
 from gristmill import JobSpec, OutputSpec, Settings
+from gristmill.errors import OutputError
 
 
 def run(output: Path, *, force: bool | str = False) -> gristmill.Job:
@@ -40,3 +42,15 @@ def test_the_first_run_of_a_named_wish_is_its_rerun_too(settings: Settings, tmp_
 def test_a_wish_without_a_name_forces_a_rerun_each_time(settings: Settings, tmp_path: Path) -> None:
     ids = {run(tmp_path / "out", force=True).id for _ in range(3)}
     assert len(ids) == 3
+
+
+def test_a_job_whose_output_was_replaced_has_none_and_does_not_pass_off_the_other(
+    settings: Settings, tmp_path: Path
+) -> None:
+    first = run(tmp_path / "out")
+    assert first.output_stands
+    forced = run(tmp_path / "out", force="once")
+    assert not first.output_stands
+    with pytest.raises(OutputError, match=f"holds the output of job '{forced.id}', which replaced that of"):
+        first.manifest()
+    assert forced.manifest().job == forced.id

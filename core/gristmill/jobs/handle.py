@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Any, Never
 
-from gristmill.errors import JobNotFoundError, JobStateError, PlacementError, SpecError
+from gristmill.errors import JobNotFoundError, JobStateError, OutputError, PlacementError, SpecError
 from gristmill.jobs.cluster import cluster_at
 from gristmill.jobs.judgement import verdict_of
 from gristmill.jobs.logs import instances, read_log
@@ -214,19 +214,33 @@ class Job:
             with contextlib.suppress(JobNotFoundError, PlacementError):
                 cluster_at(self._record.storage.settings, claim.address).stop(claim.submission_id)
 
+    @property
+    def output_stands(self) -> bool:
+        """Whether the output at the location is this job's, neither deleted nor replaced since."""
+        try:
+            return read_manifest(self._record.storage, self.location).job == self.id
+        except OutputError:
+            return False
+
     def manifest(self) -> Manifest:
         """The manifest of the job's output.
 
         Raises:
             JobStateError: the job is not DONE.
-            OutputError: the output is not there any more.
+            OutputError: the output is not there any more, or another job has replaced it.
         """
         verdict = self.verdict()
         if verdict.status is not JobStatus.DONE:
             raise JobStateError(
                 f"job {self.id!r} is {verdict.status.value}: {verdict.message}; only a DONE job has an output"
             )
-        return read_manifest(self._record.storage, self.location)
+        manifest = read_manifest(self._record.storage, self.location)
+        if manifest.job != self.id:
+            raise OutputError(
+                f"{self.location!r} holds the output of job {manifest.job!r}, which replaced that of job {self.id!r}; "
+                "give each request a location of its own, or run this one again"
+            )
+        return manifest
 
     def result(self) -> Never:
         """Not for batch jobs: rows do not travel through handles.

@@ -89,11 +89,17 @@ def next_step(
     return "restart" if force_rerun else "resume"
 
 
-def may_attach(status: JobStatus) -> bool:
+def may_attach(status: JobStatus, *, output_stands: bool) -> bool:
     """Whether a job in this state is or will be what was asked for, so that a retry need not ask again.
 
+    Args:
+        status: the effective state.
+        output_stands: whether a finished job's output is still where it was published.
+
     Example:
-        >>> may_attach(JobStatus.RUNNING), may_attach(JobStatus.DONE), may_attach(JobStatus.FAILED)
-        (True, True, False)
+        >>> may_attach(JobStatus.RUNNING, output_stands=False), may_attach(JobStatus.DONE, output_stands=False)
+        (True, False)
     """
-    return status is JobStatus.DONE or not (status.is_terminal or status is JobStatus.CANCELLING)
+    if status is JobStatus.DONE:
+        return output_stands
+    return not (status.is_terminal or status is JobStatus.CANCELLING)

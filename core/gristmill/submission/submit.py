@@ -31,7 +31,6 @@ from gristmill.models.params import check_params
 from gristmill.models.reference import normalize_model, parse_reference
 from gristmill.models.signature import Signature
 from gristmill.outputs.layout import staging_of
-from gristmill.outputs.manifest import read_manifest
 from gristmill.plan.planner import plan_shards
 from gristmill.plan.policy import ShardPolicy
 from gristmill.plan.store import write_plan
@@ -124,7 +123,7 @@ def submit(storage: Storage, wish: Wish, warm: WarmRunner | None) -> Job:
         existing, free = newest_of_family(storage, home, base)
         run = None if existing is None else existing.latest()
         status = None if existing is None else verdict_of(run).status
-        stands = existing is not None and _output_stands(storage, existing, checked.location)
+        stands = existing is not None and Job(existing).output_stands
         step = next_step(status, force_rerun=_is_forced(wish, existing), output_stands=stands)
         if existing is not None and run is None:
             step = "resume"  # recorded, and then its client was killed
@@ -307,13 +306,6 @@ def _model_digest(storage: Storage, model: str | ModelObject) -> dict[str, str]:
         info = storage.info(model.removeprefix("pickle:"))
         return {"model": f"{model} {info.size} {info.version}"}
     return {}
-
-
-def _output_stands(storage: Storage, record: JobRecord, location: str) -> bool:
-    try:
-        return read_manifest(storage, location).job == record.id
-    except OutputError:
-        return False
 
 
 def _stage(storage: Storage, wish: Wish, checked: _Checked, request: JobRequest, record: JobRecord) -> bool:
