@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 __all__ = ["digest", "recall", "remember"]
@@ -30,5 +32,15 @@ def digest(fields: Mapping[str, Any]) -> str:
         >>> digest({"model": "echo:"}) == digest({"model": "echo:row"})
         False
     """
-    text = json.dumps(fields, sort_keys=True, default=lambda value: type(value).__qualname__)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(json.dumps(_plain(fields)).encode(), digest_size=8).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """What JSON takes, whatever keys there are; of objects the class alone, since their texts differ by process."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return sorted(([repr(name), _plain(item)] for name, item in value.items()), key=lambda pair: str(pair[0]))
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, date | os.PathLike) else type(value).__qualname__
