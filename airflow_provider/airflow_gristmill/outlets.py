@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow.sdk import Asset, AssetAlias
+from airflow.sdk.definitions.asset import AssetRef
 
 __all__ = ["asset_uri", "record_outlets"]
 
@@ -13,7 +14,8 @@ _TOLD = ("location", "job", "rows", "errors", "tokens")
 def record_outlets(outlets: Iterable[Any], events: Mapping[Any, Any], summary: Mapping[str, Any]) -> None:
     """Give each outlet's event the output's location, its job, rows, errors and tokens.
 
-    An alias gets an event for the asset that stands for the location.
+    An alias gets an event for the asset that stands for the location. Other outlets, of which Airflow makes no events,
+    are passed over.
 
     Args:
         outlets: the task's.
@@ -24,7 +26,7 @@ def record_outlets(outlets: Iterable[Any], events: Mapping[Any, Any], summary: M
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
             events[outlet].add(Asset(asset_uri(summary["location"])), extra=dict(extra))
-        else:
+        elif isinstance(outlet, Asset | AssetRef):
             events[outlet].extra.update(extra)
 
 

@@ -32,3 +32,9 @@ def test_references_to_assets_are_outlets_too():
 
 def test_locations_of_this_machine_become_file_uris_and_urls_stay():
     assert [asset_uri(place) for place in ("/a/b", "s3://lake/x")] == ["file:///a/b", "s3://lake/x"]
+
+
+def test_outlets_that_are_no_assets_are_passed_over():
+    asset, events = Asset("scores"), OutletEventAccessors()
+    record_outlets([object(), asset], events, SUMMARY)
+    assert [one.name for one in events] == ["scores"]
