@@ -1,8 +1,10 @@
 """`RunBatchOperator`, in this process: what it asks for, what it returns, and what it makes of failures."""
 
+import copy
 import json
 import os
 import re
+import threading
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -197,3 +199,17 @@ def test_the_decorated_function_alone_says_what_the_input_is():
             query="SELECT 1",
             output_spec={"location": "/out"},
         )
+
+
+class Uncopied:
+    """A model that cannot be copied."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+@pytest.mark.parametrize("kind", [RunBatchOperator, BatchInferenceOperator])
+def test_a_task_whose_model_cannot_be_copied_can_be(kind):
+    given = {"input_location": "/in"} if kind is RunBatchOperator else {"python_callable": lambda: "/in"}
+    task = kind(task_id="score", model=Uncopied(), output_spec={"location": "/out"}, **given)
+    assert copy.deepcopy(task).model is task.model
