@@ -44,6 +44,9 @@ _QUICK = {
     "WORKERS__MAX_FAILED_HEARTBEATS": "30",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+    # The tasks of a scheduler that was killed go to another one that finds it silent for so many seconds.
+    "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
+    "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
     # The triggers of a triggerer that was killed go to another one after so many seconds without its heartbeat.
     "TRIGGERER__JOB_HEARTBEAT_SEC": "1",
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
