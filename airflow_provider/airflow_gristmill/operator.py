@@ -165,6 +165,12 @@ class RunBatchOperator(BaseOperator):
         self._manifest: Manifest | None = None
         self._is_killed = False
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """As Airflow's, which copies tasks; the model stays the same one, for it may hold what cannot be copied."""
+        if isinstance(self.model, GivenObject):
+            memo[id(self.model.value)] = self.model.value
+        return super().__deepcopy__(memo)
+
     def _check_input(self) -> None:
         check_inputs({name: getattr(self, name) for name in ("input_location", "query", "input_files")})
 

@@ -41,10 +41,6 @@ class GivenObject:
     def __init__(self, value: Any) -> None:
         self.value = value
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "GivenObject":
-        """The same one: Airflow copies tasks, and a model may hold what cannot be copied."""
-        return self
-
     def __str__(self) -> str:
         kind = self.value if hasattr(self.value, "__qualname__") else type(self.value)
         return f"{kind.__module__}.{kind.__qualname__}"

@@ -4,9 +4,9 @@ import copy
 import json
 import os
 import re
-import threading
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -212,4 +212,4 @@ class Uncopied:
 def test_a_task_whose_model_cannot_be_copied_can_be(kind):
     given = {"input_location": "/in"} if kind is RunBatchOperator else {"python_callable": lambda: "/in"}
     task = kind(task_id="score", model=Uncopied(), output_spec={"location": "/out"}, **given)
-    assert copy.deepcopy(task).model is task.model
+    assert copy.deepcopy(task).model.value is task.model.value
