@@ -164,6 +164,7 @@ class RunBatchOperator(BaseOperator):
         self._job: Job | None = None
         self._manifest: Manifest | None = None
         self._is_killed = False
+        self._about: str | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """As Airflow's, which copies tasks; the model stays the same one, for it may hold what cannot be copied."""
@@ -187,11 +188,15 @@ class RunBatchOperator(BaseOperator):
         return super().render_template(content, context, jinja_env, seen_oids)
 
     def _partition(self, context: "Context") -> str:
-        found = partition_of(context)
-        if not self.partition:
-            return found
-        own: Any = {**context, "partition": path_of(found)}
-        return str(super().render_template(self.partition, own))
+        if self.partition is None:
+            return partition_of(context)
+        if self._about is None:
+            found = partition_of(context)
+            own: Any = {**context, "partition": path_of(found)}
+            given = super().render_template(self.partition, own)
+            # kept, since what came out of a template may look like one, and would be rendered again
+            self._about = found if given is None or given == "" else str(given)
+        return self._about
 
     def execute(self, context: "Context") -> Any:
         """Start the job, or attach to it; then wait here, or in the triggerer.

@@ -213,3 +213,33 @@ def test_a_task_whose_model_cannot_be_copied_can_be(kind):
     given = {"input_location": "/in"} if kind is RunBatchOperator else {"python_callable": lambda: "/in"}
     task = kind(task_id="score", model=Uncopied(), output_spec={"location": "/out"}, **given)
     assert copy.deepcopy(task).model.value is task.model.value
+
+
+def rendered(**fields: Any) -> RunBatchOperator:
+    """A task as a worker has it, in a run whose configuration is `given`."""
+    task = RunBatchOperator(
+        task_id="score",
+        model="echo:",
+        input_location="/in/{{ partition }}",
+        output_spec={"location": "/out/{{ partition }}"},
+        partition="{{ given }}",
+    )
+    task.render_template_fields({"run_id": "manual__1", "partition_key": None, **fields})
+    return task
+
+
+@pytest.mark.parametrize(
+    ("given", "partition", "path"),
+    [
+        ("eu", "eu", "eu"),
+        ("{{ run_id }}", "{{ run_id }}", "%7B%7B run_id %7D%7D"),
+        ("orders.sql", "orders.sql", "orders.sql"),
+        (0, "0", "0"),
+        ("", "manual__1", "manual__1"),
+    ],
+)
+def test_a_partition_is_rendered_once_and_paths_and_key_have_the_same(given, partition, path):
+    task = rendered(given=given)
+    assert task.input_location == f"/in/{path}"
+    assert task.output_spec == {"location": f"/out/{path}"}
+    assert task._partition({"run_id": "manual__1"}) == partition
