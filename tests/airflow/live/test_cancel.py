@@ -1,0 +1,79 @@
+"""What somebody who ends a task does to its job: marked failed or succeeded, cleared, or out of time."""
+
+import pytest
+from tests.airflow.live.bench import generations, lives, runner_of, until
+
+from gristmill import JobStatus
+
+PROMISED = 30
+"""Seconds within which a job is cancelled."""
+
+MODES = {"sync": "running", "deferred": "deferred"}
+LONG = 5.0
+"""Seconds of each of the four calls: twenty in all, if nobody cancels."""
+
+
+def start(rest, bench, mode, *, kind="", name="one", delay=LONG):
+    """A run whose job is at work, and the process tree of its runner."""
+    dag_id = f"live_{mode}{kind}"
+    run_id = rest.trigger(dag_id, conf=bench.conf(name, delay=delay))
+    rest.wait_for_task(dag_id, run_id, "score", MODES[mode])
+    job = bench.started(f"{name}-out")
+    if mode == "deferred":  # Airflow tells a trigger of its task's end only once that trigger runs
+        until(lambda: "RUNNING" in rest.log(dag_id, run_id, "score"), "the trigger does not start")
+    return dag_id, run_id, job, runner_of(job)
+
+
+def assert_cancelled(job, processes):
+    until(lambda: job.status is JobStatus.CANCELLED, f"it is {job.status.value}", seconds=PROMISED)
+    until(lambda: not any(map(lives, processes)), "the runner's processes are left", seconds=PROMISED)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_task_that_is_marked_failed_cancels_its_job(rest, bench, mode):
+    dag_id, run_id, job, processes = start(rest, bench, mode)
+    rest.mark(dag_id, run_id, "score", "failed")
+    assert_cancelled(job, processes)
+    rest.wait_for_run(dag_id, run_id, expect="failed")
+    assert not (bench.folder / "one-out" / "_SUCCESS").exists()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_task_that_is_marked_succeeded_cancels_its_job(rest, bench, mode):
+    dag_id, run_id, job, processes = start(rest, bench, mode)
+    rest.mark(dag_id, run_id, "score", "success")
+    assert_cancelled(job, processes)
+    rest.wait_for_run(dag_id, run_id)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_job_goes_on_to_its_end_when_it_is_not_to_be_cancelled(airflow, rest, bench, mode):
+    dag_id, run_id, job, _ = start(rest, bench, mode, kind="_kept", delay=2)
+    task = rest.task_instance(dag_id, run_id, "score")
+    process = airflow.task_process(task) if mode == "sync" else None
+    rest.mark(dag_id, run_id, "score", "failed")
+    rest.wait_for_run(dag_id, run_id, expect="failed")
+    if process is not None:
+        until(lambda: not lives(process), "the task goes on")
+    assert job.wait(60) is JobStatus.DONE
+    assert bench.output() == list(range(40))
+    assert set(bench.calls().values()) == {1}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_task_that_is_cleared_while_it_runs_cancels_its_job_and_resumes_it(rest, bench, mode):
+    dag_id, run_id, job, processes = start(rest, bench, mode, delay=2)
+    rest.clear(dag_id, run_id, "score")
+    rest.wait_for_task(dag_id, run_id, "score", "success", try_number=2)
+    again = bench.job()
+    assert (again.id, again.status, generations(again)) == (job.id, JobStatus.DONE, 2)
+    assert not any(map(lives, processes))
+    assert bench.output() == list(range(40))
+    assert max(bench.calls().values()) <= 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_task_that_runs_out_of_time_cancels_its_job_and_fails(rest, bench, mode):
+    dag_id, run_id, job, processes = start(rest, bench, mode, kind="_short_of_time", delay=20)
+    rest.wait_for_run(dag_id, run_id, expect="failed")
+    assert_cancelled(job, processes)
