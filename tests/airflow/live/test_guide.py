@@ -63,7 +63,7 @@ def shell(airflow: Standalone, *command: str) -> str:
 
 
 def type_in(airflow: Standalone, *arguments: str) -> None:
-    """An `airflow` command, repeated as the page says where SQLite was busy: the command has undone what it did then."""
+    """An `airflow` command; repeated, as the page says, where SQLite was busy: it has undone what it did then."""
     for left in range(9, -1, -1):
         try:
             airflow.cli(*arguments)
