@@ -26,7 +26,12 @@ BASE = os.environ.get("GRISTMILL_EXAMPLES") or str(Path.home() / "gristmill-exam
 DIGITS = f"{BASE}/digits"
 
 
-@dag(dag_id="gristmill_classify_images", schedule=None, params={"force": Param(default=False, type="boolean")})
+@dag(
+    dag_id="gristmill_classify_images",
+    schedule=None,
+    max_active_runs=1,
+    params={"force": Param(default=False, type="boolean")},
+)
 def classify_images():
     """Prepare, classify, report."""
 

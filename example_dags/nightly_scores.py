@@ -42,7 +42,7 @@ MODEL = f"{SALES}/models/late.joblib"
 def nightly_scores():
     """Orders and a model, then scores."""
 
-    @task
+    @task(max_active_tis_per_dag=1)  # of two days at once, one trains and the other finds it done
     def train() -> None:
         """A model that tells which orders will be late, unless there is one."""
         import fsspec
