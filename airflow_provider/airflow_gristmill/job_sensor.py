@@ -9,7 +9,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
 from airflow_gristmill.failures import no_retry_in_vain
 from airflow_gristmill.hook import GristmillHook
 from airflow_gristmill.job_trigger import BatchJobTrigger
-from gristmill.errors import JobNotFoundError
+from gristmill.errors import JobNotFoundError, SpecError
 from gristmill.jobs.watch import Watch, observe
 
 if TYPE_CHECKING:
@@ -57,27 +57,24 @@ class BatchJobSensor(BaseSensorOperator):
         self.gristmill_conn_id = gristmill_conn_id
         self._watch: Watch | None = None
 
-    def execute(self, context: "Context") -> Any:
-        """Look; then wait here, come back later, or defer."""
-        if not self.deferrable:
-            return super().execute(context)
-        found = self.poke(context)
-        if found:
-            return found.xcom_value
-        trigger = BatchJobTrigger(
-            self.job_id, gristmill_conn_id=self.gristmill_conn_id, poll_interval=self.poke_interval, may_come=True
-        )
-        return self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
-
     def poke(self, context: "Context") -> PokeReturnValue:  # noqa: ARG002 - Airflow's signature
-        """Look once.
+        """Look once; a deferrable sensor that has to wait then defers.
 
         Raises:
             JobFailedError: the job has ended, and not well.
-            AirflowFailException: more rows have failed than `fail_on_errors` takes.
+            AirflowFailException: more rows have failed than `fail_on_errors` takes, or an argument is wrong.
         """
+        found = self._look()
+        if not found and self.deferrable:
+            trigger = BatchJobTrigger(
+                self.job_id, gristmill_conn_id=self.gristmill_conn_id, poll_interval=self.poke_interval, may_come=True
+            )
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
+        return found
+
+    def _look(self) -> PokeReturnValue:
         try:
-            job = self._job()
+            job = self._job(self.job_id)
         except JobNotFoundError as error:
             self.log.info("%s", error)
             return PokeReturnValue(is_done=False)
@@ -88,14 +85,16 @@ class BatchJobSensor(BaseSensorOperator):
         return PokeReturnValue(watch.has_ended, self._summary(job) if watch.has_ended else None)
 
     def execute_complete(self, context: "Context", event: dict[str, Any]) -> Any:  # noqa: ARG002 - Airflow's signature
-        """Back from the triggerer: what the job's end means."""
-        return self._summary(self._job())
+        """Back from the triggerer: what the job's end means. By its id, for its name may be another job's by now."""
+        return self._summary(self._job(event["job"]))
 
-    def _job(self) -> "Job":
+    def _job(self, id_or_name: str | None) -> "Job":
         from gristmill.api import get_job
 
         with no_retry_in_vain():
-            return get_job(self.job_id, settings=GristmillHook(self.gristmill_conn_id).settings())
+            if not id_or_name or id_or_name == "None":  # as a template renders what is not there
+                raise SpecError(f"job_id: give the id or the name of a job (given: {id_or_name!r})")
+            return get_job(id_or_name, settings=GristmillHook(self.gristmill_conn_id).settings())
 
     def _summary(self, job: "Job") -> dict[str, Any]:
         from gristmill.jobs.outcome import outcome_of, parse_error_limit

@@ -24,7 +24,7 @@ class BatchJobTrigger(BaseTrigger):
     event is `{"job": id, "status": ...}`; what it means is for whoever resumes.
 
     Args:
-        job_id: the job.
+        job_id: the job's id or name; the event names the one that was waited for.
         gristmill_conn_id: the connection that gives the settings.
         poll_interval: seconds between two looks at most; the first ones come sooner.
         log_interval: seconds between lines of progress.
@@ -75,7 +75,7 @@ class BatchJobTrigger(BaseTrigger):
             if not watch.has_ended:
                 await asyncio.sleep(watch.pause(time.time()))
         assert watch.seen is not None
-        yield TriggerEvent({"job": self.job_id, "status": watch.seen.status.value})
+        yield TriggerEvent({"job": job.id, "status": watch.seen.status.value})
 
     async def _awaited(self, watch: Watch) -> "Job":
         while True:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.airflow.in_process import Run
+from tests.airflow.in_process import Run, load_dag
 
 import gristmill
-from gristmill import JobSpec, OutputSpec
+from airflow_gristmill import BatchJobSensor
+from gristmill import JobSpec, OutputSpec, Settings
 
 MODES = ["poke", "reschedule", "deferred"]
 
@@ -61,3 +62,29 @@ def test_a_job_that_does_not_exist_yet_is_waited_for_by_its_name(run_dag, tmp_pa
     assert run.state == "success", run.log
     assert run.xcom("wait")["name"] == "awaited"
     assert "there is no job 'awaited'" in run.log
+
+
+def test_a_job_awaited_by_its_name_is_the_one_that_ended_though_another_has_the_name_now(
+    settings: Settings, tmp_path: Path
+) -> None:
+    first = start(tmp_path / "first")
+    first.wait(60)
+    start(tmp_path / "second", delay=20).cancel()
+    sensor = BatchJobSensor(task_id="wait", job_id="awaited", deferrable=True)
+    assert sensor.execute_complete({}, {"job": first.id, "status": "DONE"})["job"] == first.id
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferred"])
+@pytest.mark.parametrize("job_id", ["", "None"])
+def test_a_job_that_no_template_names_is_not_waited_for(run_dag, mode, job_id):
+    run: Run = run_dag(f"job_wait_{mode}", conf={"job": job_id})
+    assert run.task_state("wait") == "failed"
+    assert f"job_id: give the id or the name of a job (given: {job_id!r})" in run.log
+
+
+@pytest.mark.parametrize("mode", ["poke", "deferred"])
+def test_a_soft_sensor_skips_what_cannot_be_right_in_every_mode(run_dag, mode):
+    dag = load_dag(f"job_wait_{mode}")
+    dag.get_task("wait").soft_fail = True
+    run: Run = run_dag(dag, conf={"job": ""})
+    assert run.task_state("wait") == "skipped"

@@ -118,7 +118,8 @@ def test_a_job_that_does_not_exist_is_an_error_unless_it_may_come(settings: Sett
         )
         return await waiting
 
-    assert asyncio.run(start_later())["status"] == "DONE"
+    event = asyncio.run(start_later())
+    assert event == {"job": gristmill.get_job("later").id, "status": "DONE"}
 
 
 def test_the_event_loops_own_thread_opens_imports_and_connects_to_nothing(settings: Settings, tmp_path: Path) -> None:
