@@ -32,7 +32,8 @@ class SentinelSensor(BaseSensorOperator):
 
     A deferrable sensor waits in the triggerer. It starts there, without a worker, unless it has something that only
     workers do: `outlets`, whose asset events they register, `pre_execute`, `post_execute`, `on_execute_callback`, and
-    to begin with values from XCom or macros of the DAG's own. A mapped sensor starts on a worker. With
+    to begin with values from XCom or macros of the DAG's own. A mapped sensor, or one of a derived class, starts on a
+    worker. With
     `do_xcom_push=False` it ends there, too; else a worker returns the summary. It looks every `poke_interval` seconds;
     `exponential_backoff` is for the other modes.
 
@@ -159,7 +160,8 @@ class SentinelSensor(BaseSensorOperator):
 
     def _can_do_without_worker(self) -> bool:
         hooks = (self._pre_execute_hook, self._post_execute_hook, self.on_execute_callback)
-        return not self.outlets and not any(hooks)
+        # a derived class may look otherwise, or set its fields after these have been read
+        return type(self) is SentinelSensor and not self.outlets and not any(hooks)
 
     def _can_be_rendered_in_triggerer(self) -> bool:
         """It has the DAG as the database keeps it, without functions, and knows no XCom of tasks to come."""

@@ -253,3 +253,18 @@ def test_a_task_that_pushes_nothing_ends_in_the_triggerer(storage: Storage, out:
     event = asyncio.run(first(TriggerRunner().get_trigger_by_classpath(args.trigger_cls)(**args.trigger_kwargs)))
     assert isinstance(event, TaskSuccessEvent)
     assert event.xcoms is None
+
+
+class OfADay(SentinelSensor):
+    """Sets its location late, as derived classes do."""
+
+    def __init__(self, *, day: str, **kwargs: Any) -> None:
+        super().__init__(location="/not/yet", **kwargs)
+        self.location = f"/scores/{day}"
+
+
+def test_a_derived_sensor_starts_on_a_worker_where_its_own_fields_and_methods_count():
+    assert SentinelSensor(task_id="wait", location="/x", deferrable=True).start_from_trigger
+    derived = OfADay(task_id="wait", day="2026-01-01", deferrable=True)
+    assert not derived.start_from_trigger
+    assert derived.start_trigger_args is None
