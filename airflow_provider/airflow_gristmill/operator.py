@@ -1,6 +1,7 @@
 """`RunBatchOperator`: a model over a dataset, as one task."""
 
 import contextlib
+import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,9 +20,11 @@ from airflow_gristmill.partition import job_key, partition_of, path_of, rerun_wi
 from airflow_gristmill.request import (
     GivenObject,
     as_fields,
+    as_location,
     as_reference,
     check_fields,
     check_inputs,
+    check_seconds,
     input_arguments,
     read_flag,
     spec_arguments,
@@ -121,9 +124,9 @@ class RunBatchOperator(BaseOperator):
         *,
         model: Any,
         output_spec: "OutputSpec | Mapping[str, Any]",
-        input_location: str | None = None,
+        input_location: str | os.PathLike[str] | None = None,
         query: str | None = None,
-        input_files: str | Mapping[str, Any] | None = None,
+        input_files: str | os.PathLike[str] | Mapping[str, Any] | None = None,
         input_format: str | None = None,
         input_spec: "InputSpec | Mapping[str, Any] | None" = None,
         job_spec: "JobSpec | Mapping[str, Any] | None" = None,
@@ -142,9 +145,9 @@ class RunBatchOperator(BaseOperator):
         super().__init__(**kwargs)
         self.model = as_reference(model)
         self.output_spec = as_fields(output_spec)
-        self.input_location = input_location
+        self.input_location = as_location(input_location)
         self.query = query
-        self.input_files = input_files
+        self.input_files = as_location(input_files)
         self.input_format = input_format
         self.input_spec = as_fields(input_spec)
         self.job_spec = as_fields(job_spec)
@@ -160,6 +163,8 @@ class RunBatchOperator(BaseOperator):
         self.gristmill_conn_id = gristmill_conn_id
         for name in ("output_spec", "input_spec", "job_spec", "input_files"):
             check_fields(name, getattr(self, name))
+        for name in ("poll_interval", "log_interval"):
+            check_seconds(name, getattr(self, name))
         self._check_input()
         self._job: Job | None = None
         self._manifest: Manifest | None = None
@@ -264,11 +269,12 @@ class RunBatchOperator(BaseOperator):
         """What the task is about to read and write, for OpenLineage."""
         from airflow_gristmill.lineage import lineage_of_request
 
+        output = self.output_spec if isinstance(self.output_spec, Mapping) else {}
         return lineage_of_request(
             input_location=self.input_location,
             query=self.query,
             input_files=self.input_files,
-            output_location=(self.output_spec or {}).get("location"),
+            output_location=as_location(output.get("location", output.get("stage_location"))),
         )
 
     def get_openlineage_facets_on_complete(self, ti: Any) -> Any:  # noqa: ARG002 - Airflow's signature

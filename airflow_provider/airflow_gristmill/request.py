@@ -17,9 +17,11 @@ __all__ = [
     "INPUTS",
     "GivenObject",
     "as_fields",
+    "as_location",
     "as_reference",
     "check_fields",
     "check_inputs",
+    "check_seconds",
     "input_arguments",
     "read_flag",
     "spec_arguments",
@@ -48,9 +50,26 @@ class GivenObject:
 
 def as_reference(model: Any) -> Any:
     """A model as templates may see it: texts, and what gives one when the task runs, as they are."""
-    if isinstance(model, os.PathLike):
-        return os.fspath(model)
+    model = as_location(model)
     return model if isinstance(model, str) or hasattr(model, "resolve") else GivenObject(model)
+
+
+def as_location(value: Any) -> Any:
+    """A path as text, which Airflow renders and lineage reads; anything else as it is."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def check_seconds(name: str, value: Any) -> None:
+    """Refuse what is no time to wait, before there is a job whose wait would fail of it.
+
+    Raises:
+        SpecError: it is no number above 0.
+
+    Example:
+        >>> check_seconds("poll_interval", 0.5)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise SpecError(f"{name}: give seconds above 0, such as 30 (given: {value!r})")
 
 
 def as_fields(value: Any) -> Any:

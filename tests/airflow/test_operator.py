@@ -160,6 +160,8 @@ MISTAKES = {
     "input_spec.parms is not a field": {"input_spec": {"parms": {}}},
     "input_files.folder is not a field": {"input_location": None, "input_files": {"folder": "/x"}},
     "give exactly one of input_location, query, input_files; none was given": {"input_location": None},
+    "poll_interval: give seconds above 0, such as 30 (given: 0)": {"poll_interval": 0},
+    "log_interval: give seconds above 0, such as 30 (given: '60')": {"log_interval": "60"},
     "input_location and query were given": {"query": "SELECT 1"},
 }
 
@@ -243,3 +245,17 @@ def test_a_partition_is_rendered_once_and_paths_and_key_have_the_same(given, par
     assert task.input_location == f"/in/{path}"
     assert task.output_spec == {"location": f"/out/{path}"}
     assert task._partition({"run_id": "manual__1"}) == partition
+
+
+def test_paths_are_locations_like_texts_to_templates_and_to_lineage():
+    given = {"model": "echo:", "output_spec": {"location": Path("/out")}}
+    task = RunBatchOperator(task_id="score", input_location=Path("/in"), **given)
+    assert task.input_location == "/in"
+    lineage = task.get_openlineage_facets_on_start()
+    assert [data.name for data in (*lineage.inputs, *lineage.outputs)] == ["/in", "/out"]
+    assert RunBatchOperator(task_id="sizes", input_files=Path("/in"), **given).input_files == "/in"
+
+
+def test_an_output_that_is_not_known_yet_has_no_lineage_yet():
+    task = RunBatchOperator(task_id="score", model="echo:", input_location="/in", output_spec="{{ params.output }}")
+    assert task.get_openlineage_facets_on_start().outputs == []
