@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
 from gristmill.errors import FailedRowsError, MissingExtraError, OutputExistsError, SpecError
 
@@ -15,9 +15,12 @@ def no_retry_in_vain() -> Iterator[None]:
     """Raise what the next try would meet again as a failure that is not tried again.
 
     That is a wrong request, an output that stands in the way, a package that is not installed, and an output with too
-    many failed rows. All other errors pass: the next try attaches to the job, or resumes it.
+    many failed rows. All other errors pass: the next try attaches to the job, or resumes it. So does a connection that
+    is not there, which is what Airflow says too while it cannot ask for one.
     """
     try:
         yield
     except (FailedRowsError, MissingExtraError, OutputExistsError, SpecError) as error:
+        if isinstance(error.__cause__, AirflowNotFoundException):
+            raise
         raise AirflowFailException(str(error)) from error

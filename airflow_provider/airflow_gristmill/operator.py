@@ -29,7 +29,7 @@ from airflow_gristmill.request import (
     read_flag,
     spec_arguments,
 )
-from gristmill.errors import GristmillError, JobNotFoundError, SpecError
+from gristmill.errors import ConflictError, GristmillError, JobNotFoundError, SpecError
 from gristmill.jobs.status import may_attach
 from gristmill.jobs.watch import Watch, observe
 from gristmill.wording.text import count
@@ -323,7 +323,9 @@ class RunBatchOperator(BaseOperator):
             settings=settings,
         )
         self.log.info("Job %s; its output will stand at %s", job.id, job.location)
-        remember(context, {"job": job.id, "wish": self._wish(context), "request": self._digest()})
+        remember(
+            context, {"job": job.id, "wish": self._wish(context), "request": self._digest(), "home": settings.home}
+        )
         return job
 
     def _input(self, context: "Context", settings: "Settings") -> dict[str, Any]:  # noqa: ARG002 - for the decorator
@@ -376,6 +378,7 @@ class RunBatchOperator(BaseOperator):
         left = recall(context)
         if left is None or (left["wish"], left["request"]) != (self._wish(context), self._digest()):
             return None
+        self._check_home(left)
         try:
             job = self._find(left["job"])
         except JobNotFoundError:
@@ -384,6 +387,17 @@ class RunBatchOperator(BaseOperator):
             return None
         self.log.info("Attached to job %s, which an earlier try has started", job.id)
         return job
+
+    def _check_home(self, left: Mapping[str, Any]) -> None:
+        """No second job for a retry that sees another home, as when its connection cannot be read just now."""
+        home = self._settings().home
+        before = left.get("home", home)
+        if before != home:
+            raise ConflictError(
+                f"an earlier try has started job {left['job']!r} in the home {before!r}, and now the home is {home!r}: "
+                f"connection {self.gristmill_conn_id!r} cannot be read, or was changed; try again, or clear the task "
+                "to run it in the new home"
+            )
 
     def _digest(self) -> str:
         return digest({name: getattr(self, name) for name in self.template_fields})

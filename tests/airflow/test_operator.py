@@ -125,6 +125,24 @@ def test_a_retry_whose_finished_output_was_replaced_computes_it_again(run_dag, r
     assert ids(tmp_path / "out") == list(range(100))
 
 
+def test_a_retry_that_sees_another_home_starts_no_second_job(run_dag, rows, tmp_path, monkeypatch):
+    dag = load_dag("batch_retried")
+    home = gristmill.Settings.load().home
+
+    def move_home(context: Any) -> None:
+        monkeypatch.setenv("GRISTMILL_HOME", str(tmp_path / "elsewhere"))
+        raise RuntimeError("the first try ends after its job")
+
+    dag.get_task("score").post_execute = move_home
+    run: Run = run_dag(dag, conf=request(rows, tmp_path / "out", mode="overwrite"))
+    assert run.task_state("score") == "failed"
+    assert run.task_instances()["score", -1].try_number == 3
+    assert f"in the home {home!r}, and now the home is {str(tmp_path / 'elsewhere')!r}" in run.log
+    assert gristmill.list_jobs(-1).collect() == []
+    monkeypatch.setenv("GRISTMILL_HOME", home)
+    assert len(gristmill.list_jobs(-1).collect()) == 1
+
+
 @pytest.mark.parametrize(
     ("limit", "state"), [("", "success"), ("1", "success"), ("0.005", "failed"), ("true", "failed")]
 )
