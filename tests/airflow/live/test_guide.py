@@ -157,7 +157,7 @@ def test_the_connection_and_the_pool_are_made_by_the_commands_shown(airflow: Sta
 def test_a_backfill_is_a_job_for_each_day_and_again_is_none(airflow: Standalone, rest: Rest, lake: Path) -> None:
     before = generations("daily_gross")
     plain, forced = commands("airflow", holding="--to-date 2026-01-20")
-    waiting = rest.trigger("gross_report", logical_date="2026-01-20T08:00:00Z")  # waits for the day before
+    waiting = rest.trigger("gross_report", logical_date="2026-01-19T08:00:00Z")  # waits for the day before
     type_in(airflow, *plain)
     rest.wait_for_backfill(newest(rest))
     assert sorted(folder.name for folder in (lake / "gross").iterdir()) == DAYS
@@ -171,7 +171,7 @@ def test_a_backfill_is_a_job_for_each_day_and_again_is_none(airflow: Standalone,
 
     rest.wait_for_run("gross_report", waiting)
     summary = rest.xcom("gross_report", waiting, "wait")
-    assert summary["location"] == str(lake / "gross/2026-01-19")
+    assert summary["location"] == str(lake / "gross/2026-01-18")
     assert rest.xcom("gross_report", waiting, "total") == pytest.approx(TOTAL)
 
     few = [word.replace("2026-01-20", "2026-01-02") for word in forced]
