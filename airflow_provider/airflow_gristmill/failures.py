@@ -7,7 +7,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundExceptio
 
 from gristmill.errors import FailedRowsError, MissingExtraError, OutputExistsError, SpecError
 
-__all__ = ["no_retry_in_vain"]
+__all__ = ["lacks_connection", "no_retry_in_vain"]
 
 
 @contextlib.contextmanager
@@ -16,11 +16,16 @@ def no_retry_in_vain() -> Iterator[None]:
 
     That is a wrong request, an output that stands in the way, a package that is not installed, and an output with too
     many failed rows. All other errors pass: the next try attaches to the job, or resumes it. So does a connection that
-    is not there, which is what Airflow says too while it cannot ask for one.
+    is not there.
     """
     try:
         yield
     except (FailedRowsError, MissingExtraError, OutputExistsError, SpecError) as error:
-        if isinstance(error.__cause__, AirflowNotFoundException):
+        if lacks_connection(error):
             raise
         raise AirflowFailException(str(error)) from error
+
+
+def lacks_connection(error: Exception) -> bool:
+    """Whether a connection is not there: what Airflow says, too, while it cannot ask for one, so that it may pass."""
+    return isinstance(error.__cause__, AirflowNotFoundException)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TaskSuccessEvent, TriggerEvent
 
+from airflow_gristmill.failures import lacks_connection
 from airflow_gristmill.hook import GristmillHook
 from airflow_gristmill.sentinel_looks import Look, SentinelLooks, look
 from gristmill.errors import SpecError
@@ -20,6 +21,8 @@ from gristmill.outputs.watch import SentinelWatch
 
 if TYPE_CHECKING:
     from airflow.triggers.shared_stream import SharedStreamProducer
+
+    from gristmill.settings import Settings
 
 __all__ = ["SentinelSensorTrigger", "SentinelTrigger"]
 
@@ -64,6 +67,7 @@ class SentinelSensorTrigger(BaseTrigger):
         self.poke_interval = poke_interval
         self.ends_task = ends_task
         self.silent_fail = silent_fail
+        self._settings: Settings | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class, and the arguments that make another one."""
@@ -88,6 +92,8 @@ class SentinelSensorTrigger(BaseTrigger):
                     await asyncio.sleep(self.poke_interval)
                 watch = await self._after(watch)
         except SpecError as error:
+            if lacks_connection(error):
+                raise  # a failure of this try alone
             yield TriggerEvent({"refused": f"{self.location!r}: {error}"})
             return
         assert watch.sighting is not None
@@ -97,12 +103,21 @@ class SentinelSensorTrigger(BaseTrigger):
             yield TriggerEvent({"summary": watch.sighting.summary()})
 
     async def _after(self, watch: SentinelWatch) -> SentinelWatch:
-        settings = await GristmillHook(self.gristmill_conn_id).asettings()
+        settings = await self._newest_settings()
         seen = await look(settings, self.location, before=watch.sighting, forgiving=self.silent_fail)
         watch = watch.after(seen, now=time.monotonic())
         if watch.due is not None:
             self.log.info(watch.due)
         return watch
+
+    async def _newest_settings(self) -> "Settings":
+        """Those in force, or, while the connection cannot be read, those that were read last."""
+        try:
+            self._settings = await GristmillHook(self.gristmill_conn_id).asettings()
+        except SpecError as error:
+            if self._settings is None or not lacks_connection(error):
+                raise
+        return self._settings
 
     def _conditions(self) -> dict[str, Any]:
         return {

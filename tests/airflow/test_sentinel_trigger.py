@@ -463,3 +463,28 @@ def test_a_manifest_of_very_many_files_does_not_hold_up_the_loop(storage: Storag
     storage.write_bytes(f"{out}/_SUCCESS", with_files(head, files))
     told = probe("watcher", out)
     assert (told["event"]["files"], told["slow"]) == (300_000, [])
+
+
+def test_a_sensor_waits_on_while_its_connection_cannot_be_read(
+    out: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_LAB", '{"conn_type": "gristmill"}')
+
+    async def wait() -> Any:
+        trigger = SentinelSensorTrigger(location=out, gristmill_conn_id="lab", poke_interval=0.1)
+        with capture_logs() as lines:
+            waiting = asyncio.create_task(anext(trigger.run()))
+            while not any("no _SUCCESS yet" in line["event"] for line in lines):  # noqa: ASYNC110 - a log, no event
+                await asyncio.sleep(0.05)
+        monkeypatch.delenv("AIRFLOW_CONN_LAB")
+        await asyncio.sleep(0.5)
+        publish(Storage(settings), out)
+        return (await waiting).payload
+
+    assert asyncio.run(wait())["summary"]["location"] == out
+
+
+def test_a_connection_that_is_not_there_fails_one_try_and_no_more(out: str, settings: Settings) -> None:
+    trigger = SentinelSensorTrigger(location=out, gristmill_conn_id="lab")
+    with pytest.raises(SpecError, match="connection 'lab' is not defined"):
+        asyncio.run(anext(trigger.run()))
