@@ -1,5 +1,6 @@
 """The page `docs/airflow.md`, followed from its top to its backfill: its files and its commands as they stand."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.airflow.live.stillness import still
 from tests.airflow.rest import Rest
 from tests.airflow.standalone import Standalone
 from tests.docs.pages import ROOT, blocks, write_files
@@ -63,16 +65,9 @@ def shell(airflow: Standalone, *command: str) -> str:
 
 
 def type_in(airflow: Standalone, *arguments: str) -> None:
-    """An `airflow` command; repeated, as the page says, where SQLite was busy: it has undone what it did then."""
-    for left in range(9, -1, -1):
-        try:
-            airflow.cli(*arguments)
-        except AssertionError as error:
-            if "database is locked" not in str(error) or not left:
-                raise
-            time.sleep(2)
-        else:
-            return
+    """An `airflow` command; one that makes a backfill has the database to itself."""
+    with still(airflow) if arguments[0] == "backfill" else contextlib.nullcontext():
+        airflow.cli(*arguments)
 
 
 def until(look: Callable[[], Any], *, story: str) -> Any:
