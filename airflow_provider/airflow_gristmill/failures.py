@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
-from gristmill.errors import FailedRowsError, MissingExtraError, OutputExistsError, SpecError
+from gristmill.errors import FailedRowsError, GristmillError, MissingExtraError, OutputExistsError, SpecError
 
-__all__ = ["lacks_connection", "no_retry_in_vain"]
+__all__ = ["lacks_connection", "may_pass_later", "no_retry_in_vain"]
 
 
 @contextlib.contextmanager
@@ -24,6 +24,11 @@ def no_retry_in_vain() -> Iterator[None]:
         if lacks_connection(error):
             raise
         raise AirflowFailException(str(error)) from error
+
+
+def may_pass_later(error: Exception) -> bool:
+    """Whether a wait should go on though settings or record cannot be read now: each storage has errors of its own."""
+    return lacks_connection(error) or not isinstance(error, GristmillError)
 
 
 def lacks_connection(error: Exception) -> bool:

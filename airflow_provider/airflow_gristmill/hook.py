@@ -115,6 +115,9 @@ class GristmillHook(BaseHook):
                 f"connection {self.gristmill_conn_id!r} is not defined; add it with type {self.conn_type!r} in Airflow"
                 f" (Admin, Connections), or give gristmill_conn_id={self.default_conn_name!r}"
             ) from error
+        self.log.info(
+            "There is no connection %r: gristmill.toml and the GRISTMILL_ variables hold", self.gristmill_conn_id
+        )
 
     def _load(self, given: Mapping[str, Any]) -> "Settings":
         from gristmill.settings import Settings

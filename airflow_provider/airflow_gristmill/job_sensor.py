@@ -78,7 +78,7 @@ class BatchJobSensor(BaseSensorOperator):
         except JobNotFoundError as error:
             self.log.info("%s", error)
             return PokeReturnValue(is_done=False)
-        now = time.time()
+        now = time.monotonic()
         self._watch = watch = observe(self._watch or Watch(began=now), job, now=now)
         if watch.due is not None:
             self.log.info("%s", watch.due)

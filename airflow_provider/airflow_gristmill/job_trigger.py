@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_gristmill.failures import may_pass_later
 from airflow_gristmill.hook import GristmillHook
 from gristmill.errors import JobNotFoundError
 from gristmill.jobs.watch import Watch, observe
@@ -66,25 +67,28 @@ class BatchJobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the job has ended. Storage is read in threads: the event loop serves other triggers too."""
-        watch = Watch(began=time.time(), say_every=self.log_interval, longest_pause=self.poll_interval)
-        job = await self._awaited(watch)
+        watch = Watch(began=time.monotonic(), say_every=self.log_interval, longest_pause=self.poll_interval)
+        job: Job | None = None
         while not watch.has_ended:
-            watch = await asyncio.to_thread(observe, watch, job, now=time.time())
+            try:
+                job = job or await self._job()
+                watch = await asyncio.to_thread(observe, watch, job, now=time.monotonic())
+            except JobNotFoundError:
+                if job is not None or not self.may_come:
+                    raise
+            except Exception as error:
+                if not may_pass_later(error):
+                    raise
+                watch = watch.after_failure(error, now=time.monotonic())
+                if watch.gives_up(time.monotonic()):
+                    raise
             if watch.due is not None:
                 self.log.info("%s", watch.due)
             if not watch.has_ended:
-                await asyncio.sleep(watch.pause(time.time()))
+                await asyncio.sleep(watch.pause(time.monotonic()))
+        assert job is not None
         assert watch.seen is not None
         yield TriggerEvent({"job": job.id, "status": watch.seen.status.value})
-
-    async def _awaited(self, watch: Watch) -> "Job":
-        while True:
-            try:
-                return await self._job()
-            except JobNotFoundError:
-                if not self.may_come:
-                    raise
-            await asyncio.sleep(watch.pause(time.time()))
 
     async def on_kill(self) -> None:
         """Somebody ended the task: cancel the job. A triggerer that stops or restarts does not come here."""

@@ -14,7 +14,7 @@ from airflow_gristmill.failures import no_retry_in_vain
 from airflow_gristmill.hook import GristmillHook
 from airflow_gristmill.job_trigger import BatchJobTrigger
 from airflow_gristmill.links import OutputLink, RayDashboardLink
-from airflow_gristmill.memory import digest, recall, remember
+from airflow_gristmill.memory import Left, digest, recall, remember
 from airflow_gristmill.outlets import record_outlets
 from airflow_gristmill.partition import job_key, partition_of, path_of, rerun_wish
 from airflow_gristmill.request import (
@@ -29,7 +29,7 @@ from airflow_gristmill.request import (
     read_flag,
     spec_arguments,
 )
-from gristmill.errors import ConflictError, GristmillError, JobNotFoundError, SpecError
+from gristmill.errors import GristmillError, JobNotFoundError, SpecError
 from gristmill.jobs.status import may_attach
 from gristmill.jobs.watch import Watch, observe
 from gristmill.wording.text import count
@@ -215,6 +215,14 @@ class RunBatchOperator(BaseOperator):
         self._job = job
         if self._is_killed:
             self.on_kill()
+        return self._wait(context, job)
+
+    def execute_complete(self, context: "Context", event: Mapping[str, Any]) -> Any:
+        """Back from the triggerer: what the job's end means, unless somebody has resumed the job meanwhile."""
+        self._job = job = self._find(event["job"])
+        return self._finish(context, job) if job.status.is_terminal else self._wait(context, job)
+
+    def _wait(self, context: "Context", job: "Job") -> Any:
         if self.deferrable and not job.status.is_terminal and not self._runs_here(job):
             trigger = BatchJobTrigger(
                 job.id,
@@ -227,11 +235,6 @@ class RunBatchOperator(BaseOperator):
         self._follow(job)
         return self._finish(context, job)
 
-    def execute_complete(self, context: "Context", event: Mapping[str, Any]) -> Any:
-        """Back from the triggerer: what the job's end means."""
-        self._job = self._find(event["job"])
-        return self._finish(context, self._job)
-
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: "Context") -> Any:
         """As Airflow's; a task that has timed out while it was deferred cancels its job first."""
         try:
@@ -239,7 +242,7 @@ class RunBatchOperator(BaseOperator):
         except TaskDeferralTimeout:
             if (left := recall(context)) is not None:
                 with contextlib.suppress(JobNotFoundError):
-                    self._job = self._find(left["job"])
+                    self._job = self._find(left.job)
             self.on_kill()
             raise
 
@@ -323,9 +326,7 @@ class RunBatchOperator(BaseOperator):
             settings=settings,
         )
         self.log.info("Job %s; its output will stand at %s", job.id, job.location)
-        remember(
-            context, {"job": job.id, "wish": self._wish(context), "request": self._digest(), "home": settings.home}
-        )
+        remember(context, Left(job.id, self._wish(context), self._digest(), settings.home))
         return job
 
     def _input(self, context: "Context", settings: "Settings") -> dict[str, Any]:  # noqa: ARG002 - for the decorator
@@ -333,14 +334,14 @@ class RunBatchOperator(BaseOperator):
         return input_arguments(given, settings)
 
     def _follow(self, job: "Job") -> None:
-        watch = Watch(began=time.time(), say_every=self.log_interval, longest_pause=self.poll_interval)
+        watch = Watch(began=time.monotonic(), say_every=self.log_interval, longest_pause=self.poll_interval)
         while True:
-            watch = observe(watch, job, now=time.time())
+            watch = observe(watch, job, now=time.monotonic())
             if watch.due is not None:
                 self.log.info("%s", watch.due)
             if watch.has_ended:
                 return
-            time.sleep(watch.pause(time.time()))
+            time.sleep(watch.pause(time.monotonic()))
 
     def _finish(self, context: "Context", job: "Job") -> dict[str, Any]:
         from gristmill.jobs.outcome import outcome_of, parse_error_limit
@@ -376,28 +377,17 @@ class RunBatchOperator(BaseOperator):
     def _earlier_job(self, context: "Context") -> "Job | None":
         """The job that an earlier try of this very request has started, if it lives or is done."""
         left = recall(context)
-        if left is None or (left["wish"], left["request"]) != (self._wish(context), self._digest()):
+        if left is None or (left.wish, left.request) != (self._wish(context), self._digest()):
             return None
-        self._check_home(left)
+        left.check_home(self._settings().home, connection=self.gristmill_conn_id)
         try:
-            job = self._find(left["job"])
+            job = self._find(left.job)
         except JobNotFoundError:
             return None
         if not may_attach(job.status, output_stands=job.output_stands):
             return None
         self.log.info("Attached to job %s, which an earlier try has started", job.id)
         return job
-
-    def _check_home(self, left: Mapping[str, Any]) -> None:
-        """No second job for a retry that sees another home, as when its connection cannot be read just now."""
-        home = self._settings().home
-        before = left.get("home", home)
-        if before != home:
-            raise ConflictError(
-                f"an earlier try has started job {left['job']!r} in the home {before!r}, and now the home is {home!r}: "
-                f"connection {self.gristmill_conn_id!r} cannot be read, or was changed; try again, or clear the task "
-                "to run it in the new home"
-            )
 
     def _digest(self) -> str:
         return digest({name: getattr(self, name) for name in self.template_fields})

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from gristmill.outputs.sighting import Sighting
     from gristmill.settings import Settings
 
-__all__ = ["Look", "SentinelLooks", "look"]
+__all__ = ["SHORTEST_PAUSE", "Look", "SentinelLooks", "look"]
+
+SHORTEST_PAUSE = 0.1
+"""Seconds between two looks at least, whatever a sensor asks for: the triggerer serves others too."""
 
 
 async def look(
@@ -97,7 +100,7 @@ class SentinelLooks(SharedStreamProducer):
                 hook = GristmillHook(self._gristmill_conn_id)
             one = Look(seen)
             yield one, one
-            await asyncio.sleep(self._poke_interval)
+            await asyncio.sleep(max(self._poke_interval, SHORTEST_PAUSE))
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Remember what was fired: Airflow has stored those events now."""

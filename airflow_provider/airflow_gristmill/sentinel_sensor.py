@@ -33,9 +33,8 @@ class SentinelSensor(BaseSensorOperator):
     A deferrable sensor waits in the triggerer. It starts there, without a worker, unless it has something that only
     workers do: `outlets`, whose asset events they register, `pre_execute`, `post_execute`, `on_execute_callback`, and
     to begin with values from XCom or macros of the DAG's own. A mapped sensor, or one of a derived class, starts on a
-    worker. With
-    `do_xcom_push=False` it ends there, too; else a worker returns the summary. It looks every `poke_interval` seconds;
-    `exponential_backoff` is for the other modes.
+    worker. With `do_xcom_push=False` it ends in the triggerer, too; else a worker returns the summary. It looks every
+    `poke_interval` seconds; `exponential_backoff` is for the other modes.
 
     Args:
         location: where the output stands: a stage, path or URL.

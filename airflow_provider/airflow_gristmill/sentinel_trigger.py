@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TaskSuccessEven
 
 from airflow_gristmill.failures import lacks_connection
 from airflow_gristmill.hook import GristmillHook
-from airflow_gristmill.sentinel_looks import Look, SentinelLooks, look
+from airflow_gristmill.sentinel_looks import SHORTEST_PAUSE, Look, SentinelLooks, look
 from gristmill.errors import SpecError
 from gristmill.outputs.condition import SentinelCondition
 from gristmill.outputs.watch import SentinelWatch
@@ -89,7 +89,7 @@ class SentinelSensorTrigger(BaseTrigger):
             watch = SentinelWatch(SentinelCondition(**self._conditions()))
             while not watch.is_met:
                 if watch.sighting is not None:
-                    await asyncio.sleep(self.poke_interval)
+                    await asyncio.sleep(max(self.poke_interval, SHORTEST_PAUSE))
                 watch = await self._after(watch)
         except SpecError as error:
             if lacks_connection(error):

@@ -58,3 +58,4 @@ def test_mapped_tasks_are_a_job_each(run_dag, base):
     assert [job.request.key for job in jobs] == ["mapped/score/2026-02-03/0", "mapped/score/2026-02-03/1"]
     for summary in summaries:
         assert Path(summary["location"]).parent == base / "out"
+    assert [run.xcom("part", map_index=index)["rows"] for index in (0, 1)] == [10, 5]

@@ -122,6 +122,38 @@ def test_a_job_that_does_not_exist_is_an_error_unless_it_may_come(settings: Sett
     assert event == {"job": gristmill.get_job("later").id, "status": "DONE"}
 
 
+def test_a_connection_or_record_out_of_reach_is_waited_for(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = start(tmp_path / "out")
+    job.wait(60)
+    away = tmp_path / "away"
+    record = Path(job.record.folder)
+
+    def connect() -> None:
+        record.rename(away)
+        record.write_text("a file where the record was")  # reading what stands below raises NotADirectoryError
+        connection = {"conn_type": "gristmill", "extra": {"home": settings.home}}
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
+
+    def put_back() -> None:
+        record.unlink()
+        away.rename(record)
+
+    async def reach_later() -> Any:
+        trigger = BatchJobTrigger(job.id, gristmill_conn_id="lake", poll_interval=0.2)
+        waiting = asyncio.create_task(first(trigger))
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        connect()
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        put_back()
+        return await waiting
+
+    assert asyncio.run(reach_later()) == {"job": job.id, "status": "DONE"}
+
+
 def test_the_event_loops_own_thread_opens_imports_and_connects_to_nothing(settings: Settings, tmp_path: Path) -> None:
     job = start(tmp_path / "out")
     done = subprocess.run([sys.executable, "-c", _WATCHED, job.id], capture_output=True, text=True, check=False)

@@ -170,6 +170,22 @@ def test_a_task_that_runs_out_of_time_cancels_its_job(run_dag, rows, tmp_path):
     assert job.wait(30).value == "CANCELLED"
 
 
+def test_a_job_that_was_resumed_before_its_task_is_back_is_waited_for_again(settings, rows, tmp_path):
+    job = gristmill.run_batch(
+        "echo:",
+        input_location=rows,
+        output_spec=gristmill.OutputSpec(location=tmp_path / "out"),
+        inference_engine_options={"column": "id", "delay": 0.05},
+        job_spec=gristmill.JobSpec(max_batch_rows=5),
+    )
+    task = RunBatchOperator(
+        task_id="score", model="echo:", input_location="/in", output_spec={"location": "/out"}, poll_interval=0.2
+    )
+    assert not job.status.is_terminal
+    summary = task.execute_complete({"outlet_events": {}}, {"job": job.id, "status": "FAILED"})
+    assert (summary["job"], summary["rows"]) == (job.id, 100)
+
+
 MISTAKES = {
     "output_spec.locaton is not a field of it; there are: base_location, location, mode": {
         "output_spec": {"locaton": "/x"}

@@ -61,6 +61,7 @@ def test_pauses_grow_with_the_time_waited_up_to_a_limit() -> None:
     watch = Watch(began=100.0, longest_pause=30.0)
     assert [watch.pause(now) for now in (100.0, 110.0, 200.0, 5000.0)] == [0.5, 1.0, 10.0, 30.0]
     assert Watch(began=0.0, longest_pause=0.2).pause(0.0) == 0.2
+    assert Watch(began=0.0, longest_pause=0.0).pause(0.0) == 0.1
 
 
 def test_a_record_out_of_reach_is_borne_for_ten_minutes_and_said_now_and_then() -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Seen", "Watch", "line", "look", "observe"]
 
+_SHORTEST_PAUSE = 0.1
 _FIRST_PAUSE = 0.5
 _PATIENCE = 0.1
 """Pauses grow to this share of the time waited so far: a short job is noticed at once, a long one costs few looks."""
@@ -98,7 +99,7 @@ class Watch:
 
     def pause(self, now: float) -> float:
         """Seconds until the next look."""
-        return min(self.longest_pause, max(_FIRST_PAUSE, _PATIENCE * (now - self.began)))
+        return max(_SHORTEST_PAUSE, min(self.longest_pause, max(_FIRST_PAUSE, _PATIENCE * (now - self.began))))
 
 
 def observe(watch: Watch, job: "Job", *, now: float) -> Watch:

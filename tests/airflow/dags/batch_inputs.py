@@ -75,3 +75,11 @@ with folder("mapped"):
         inference_engine_options={"column": "id"},
         outlets=[Asset("scores"), AssetAlias("each-score")],
     ).expand(input_location=[BASE + "/input/a.parquet", BASE + "/input/b.parquet"])
+
+    @task.batch_inference(
+        model="echo:", output_spec={"base_location": BASE + "/each"}, inference_engine_options={"column": "id"}
+    )
+    def part(name: str, params: dict) -> str:
+        return f"{params['base']}/input/{name}.parquet"
+
+    part.expand(name=["a", "b"])
