@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -30,6 +31,7 @@ class BatchJobTrigger(BaseTrigger):
         poll_interval: seconds between two looks at most; the first ones come sooner.
         log_interval: seconds between lines of progress.
         cancel_on_kill: cancel the job when somebody marks the task failed or succeeded, or clears it.
+        holder: who waits, as the job's record has it; another may have come to wait since, and keeps the job.
         may_come: wait for a job that does not exist yet, too.
     """
 
@@ -41,6 +43,7 @@ class BatchJobTrigger(BaseTrigger):
         poll_interval: float = 30.0,
         log_interval: float = 60.0,
         cancel_on_kill: bool = False,
+        holder: str | None = None,
         may_come: bool = False,
     ) -> None:
         super().__init__()
@@ -49,6 +52,7 @@ class BatchJobTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.log_interval = log_interval
         self.cancel_on_kill = cancel_on_kill
+        self.holder = holder
         self.may_come = may_come
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -61,6 +65,7 @@ class BatchJobTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "log_interval": self.log_interval,
                 "cancel_on_kill": self.cancel_on_kill,
+                "holder": self.holder,
                 "may_come": self.may_come,
             },
         )
@@ -92,10 +97,12 @@ class BatchJobTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Somebody ended the task: cancel the job. A triggerer that stops or restarts does not come here."""
-        if self.cancel_on_kill:
-            job = await self._job()
-            self.log.info("Cancelling job %s", self.job_id)
-            await asyncio.to_thread(job.cancel)
+        if not self.cancel_on_kill:
+            return
+        job = await self._job()
+        # a cleared task's next try may wait for the job before the triggerer has ended this one
+        is_asked = await asyncio.to_thread(partial(job.cancel, holder=self.holder))
+        self.log.info("Job %s %s", self.job_id, "is cancelled" if is_asked else "has ended, or another waits for it")
 
     async def _job(self) -> "Job":
         settings = await GristmillHook(self.gristmill_conn_id).asettings()

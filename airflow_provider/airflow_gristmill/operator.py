@@ -167,6 +167,7 @@ class RunBatchOperator(BaseOperator):
             check_seconds(name, getattr(self, name))
         self._check_input()
         self._job: Job | None = None
+        self._holder: str | None = None
         self._manifest: Manifest | None = None
         self._is_killed = False
         self._about: str | None = None
@@ -212,13 +213,15 @@ class RunBatchOperator(BaseOperator):
         """
         with no_retry_in_vain():
             job = self._earlier_job(context) or self._submit(context)
-        self._job = job
+        self._job, self._holder = job, str(context["ti"].id)
+        job.hold(self._holder)
         if self._is_killed:
             self.on_kill()
         return self._wait(context, job)
 
     def execute_complete(self, context: "Context", event: Mapping[str, Any]) -> Any:
         """Back from the triggerer: what the job's end means, unless somebody has resumed the job meanwhile."""
+        self._holder = str(context["ti"].id)
         self._job = job = self._find(event["job"])
         return self._finish(context, job) if job.status.is_terminal else self._wait(context, job)
 
@@ -230,6 +233,7 @@ class RunBatchOperator(BaseOperator):
                 poll_interval=self.poll_interval,
                 log_interval=self.log_interval,
                 cancel_on_kill=self.cancel_on_kill,
+                holder=self._holder,
             )
             self.defer(trigger=trigger, method_name="execute_complete", timeout=self._time_left(context))
         self._follow(job)
@@ -240,6 +244,7 @@ class RunBatchOperator(BaseOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
+            self._holder = str(context["ti"].id)
             if (left := recall(context)) is not None:
                 with contextlib.suppress(JobNotFoundError):
                     self._job = self._find(left.job)
@@ -250,8 +255,10 @@ class RunBatchOperator(BaseOperator):
         """The task ends before its job: cancel the job too, unless `cancel_on_kill` is off."""
         self._is_killed = True
         if self.cancel_on_kill and self._job is not None:
-            self.log.info("Cancelling job %s", self._job.id)
-            self._job.cancel()
+            is_asked = self._job.cancel(holder=self._holder)
+            self.log.info(
+                "Job %s %s", self._job.id, "is cancelled" if is_asked else "has ended, or another waits for it"
+            )
 
     @property
     def output_location(self) -> str | None:

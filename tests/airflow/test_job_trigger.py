@@ -77,7 +77,7 @@ def test_it_fires_once_the_job_has_ended_well_or_not(settings: Settings, tmp_pat
 
 
 def test_it_is_made_of_plain_values_and_made_again_from_them() -> None:
-    fields = {"gristmill_conn_id": "lake", "poll_interval": 5.0, "log_interval": 7.0}
+    fields = {"gristmill_conn_id": "lake", "poll_interval": 5.0, "log_interval": 7.0, "holder": "try-1"}
     trigger = BatchJobTrigger("job-a", **fields, cancel_on_kill=True, may_come=True)
     assert again(trigger).serialize() == trigger.serialize()
     assert again(trigger).serialize()[1] == {"job_id": "job-a", **fields, "cancel_on_kill": True, "may_come": True}
@@ -100,6 +100,16 @@ def test_only_a_person_who_ends_the_task_cancels_the_job(
 
     asyncio.run(stop_then_kill())
     assert job.wait(60) is status
+
+
+def test_a_trigger_does_not_cancel_what_the_next_try_waits_for(settings: Settings, tmp_path: Path) -> None:
+    job = start(tmp_path / "out", rows=6)
+    job.hold("try-1")
+    job.hold("try-2")
+    asyncio.run(BatchJobTrigger(job.id, cancel_on_kill=True, holder="try-1").on_kill())
+    assert job.status in (JobStatus.PENDING, JobStatus.RUNNING)
+    asyncio.run(BatchJobTrigger(job.id, cancel_on_kill=True, holder="try-2").on_kill())
+    assert job.wait(60) is JobStatus.CANCELLED
 
 
 def test_a_job_that_does_not_exist_is_an_error_unless_it_may_come(settings: Settings, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -182,7 +183,8 @@ def test_a_job_that_was_resumed_before_its_task_is_back_is_waited_for_again(sett
         task_id="score", model="echo:", input_location="/in", output_spec={"location": "/out"}, poll_interval=0.2
     )
     assert not job.status.is_terminal
-    summary = task.execute_complete({"outlet_events": {}}, {"job": job.id, "status": "FAILED"})
+    context = {"ti": SimpleNamespace(id="try-1"), "outlet_events": {}}
+    summary = task.execute_complete(context, {"job": job.id, "status": "FAILED"})
     assert (summary["job"], summary["rows"]) == (job.id, 100)
 
 

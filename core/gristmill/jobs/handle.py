@@ -195,24 +195,37 @@ class Job:
         """Print what `get_logs` returns."""
         sys.stdout.write(f"{self.get_logs(limit, instance_id, verbose=verbose)}\n")
 
-    def cancel(self) -> None:
+    def cancel(self, *, holder: str | None = None) -> bool:
         """Ask the job to stop; its replicas are gone within 30 seconds. A job that has ended stays as it is.
+
+        Args:
+            holder: on whose behalf; a job that another has come to `hold` since goes on.
+
+        Returns:
+            Whether it was asked to stop.
 
         Raises:
             JobNotFoundError: the job was deleted.
         """
         run = self._run()
-        if self.status.is_terminal:
-            verdict = self.verdict()
+        if holder is not None and self._record.holder() not in (None, holder):
+            return False
+        verdict = self.verdict()
+        if verdict.status.is_terminal:
             if verdict.status is JobStatus.INTERNAL_ERROR and not run.state().status.is_terminal:
                 run.ask_to_cancel()  # its runner is gone: the record now says that nobody wants it back
-            return
+            return False
         run.ask_to_cancel()
         claim = run.claim()
         if claim.address is not None and claim.submission_id is not None and run.progress() is None:
             # it may wait for nodes, and nobody hears; one that is not there yet, or out of reach, hears as it starts
             with contextlib.suppress(JobNotFoundError, PlacementError):
                 cluster_at(self._record.storage.settings, claim.address).stop(claim.submission_id)
+        return True
+
+    def hold(self, holder: str) -> None:
+        """Say who waits for the job now: one who waited before does not cancel it any more; see `cancel`."""
+        self._record.hold(holder)
 
     @property
     def output_stands(self) -> bool:

@@ -3,6 +3,7 @@
 ::
 
     request.json                 what the job computes; written once
+    holder.json                  who waits for it now, where several may: a task's newest try
     runs/000001/claim.json       one attempt to run it: who, where, how; created exclusively, so a run has one runner
     runs/000001/state.json       its state, written by its runner alone
     runs/000001/progress.json    its heartbeat and counts, every two seconds
@@ -223,6 +224,18 @@ class JobRecord:
             raise ConflictError(
                 f"the record of job {self.id!r} does not read as a request of this release: {error}"
             ) from error
+
+    def hold(self, holder: str) -> None:
+        """Note who waits for the job now."""
+        self.storage.write_bytes(join(self.folder, "holder.json"), _dump({"holder": holder}))
+
+    def holder(self) -> str | None:
+        """Who was noted last; None when nobody was."""
+        try:
+            found: str = json.loads(self.storage.read_bytes(join(self.folder, "holder.json")))["holder"]
+        except FileNotFoundError:
+            return None
+        return found
 
     def latest(self) -> RunRecord | None:
         """The newest run; None when the job was never started."""

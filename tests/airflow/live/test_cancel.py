@@ -61,13 +61,15 @@ def test_a_job_goes_on_to_its_end_when_it_is_not_to_be_cancelled(airflow, rest, 
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_task_that_is_cleared_while_it_runs_cancels_its_job_and_resumes_it(rest, bench, mode):
-    dag_id, run_id, job, processes = start(rest, bench, mode, delay=2)
+def test_a_task_that_is_cleared_while_it_runs_has_its_job_finished_by_the_next_try(rest, bench, mode):
+    dag_id, run_id, job, processes = start(rest, bench, mode)
     rest.clear(dag_id, run_id, "score")
     rest.wait_for_task(dag_id, run_id, "score", "success", try_number=2)
     again = bench.job()
-    assert (again.id, again.status, generations(again)) == (job.id, JobStatus.DONE, 2)
-    assert not any(map(lives, processes))
+    assert (again.id, again.status) == (job.id, JobStatus.DONE)
+    # cancelled and resumed, or kept: a triggerer may hear of the Clear only after the next try waits for the job
+    assert generations(again) in ((2,) if mode == "sync" else (1, 2))
+    until(lambda: not any(map(lives, processes)), "the first runner is left")
     assert bench.output() == list(range(40))
     assert max(bench.calls().values()) <= 2
 
