@@ -32,6 +32,7 @@ from airflow_gristmill.request import (
 from gristmill.errors import GristmillError, JobNotFoundError, SpecError
 from gristmill.jobs.status import may_attach
 from gristmill.jobs.watch import Watch, observe
+from gristmill.spec.enums import JobStatus
 from gristmill.wording.text import count
 
 if TYPE_CHECKING:
@@ -96,21 +97,9 @@ class RunBatchOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        "model",
-        "output_spec",
-        "input_location",
-        "query",
-        "input_files",
-        "input_format",
-        "input_spec",
-        "job_spec",
-        "inference_engine_options",
-        "compute_pool",
-        "partition",
-        "force_rerun",
-        "fail_on_errors",
-        "gristmill_conn_id",
-    )
+        "model", "output_spec", "input_location", "query", "input_files", "input_format", "input_spec", "job_spec",
+        "inference_engine_options", "compute_pool", "partition", "force_rerun", "fail_on_errors", "gristmill_conn_id",
+    )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "query": "sql",
         **dict.fromkeys(("output_spec", "input_spec", "job_spec", "inference_engine_options", "input_files"), "json"),
@@ -211,10 +200,14 @@ class RunBatchOperator(BaseOperator):
             AirflowFailException: the request cannot be right, or too many rows have failed; trying again is in vain.
             JobFailedError: the job did not end well.
         """
+        self._holder = str(context["ti"].id)
         with no_retry_in_vain():
             job = self._earlier_job(context) or self._submit(context)
-        self._job, self._holder = job, str(context["ti"].id)
-        job.hold(self._holder)
+            job.hold(self._holder)
+            if job.status in (JobStatus.CANCELLING, JobStatus.CANCELLED) and not self._is_killed:
+                job = self._submit(context)  # whoever held it before has cancelled it in the moment between
+                job.hold(self._holder)
+        self._job = job
         if self._is_killed:
             self.on_kill()
         return self._wait(context, job)
