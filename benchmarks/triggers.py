@@ -121,24 +121,23 @@ async def watch(contestant: str, home: Path, names: list[str], seconds: float) -
 
 def main() -> None:
     """Each contestant in a process of its own; the medians of some rounds, and their ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=JOBS, help="jobs that are waited for")
-    parser.add_argument("--seconds", type=float, default=SECONDS)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--only", type=lambda text: text.split(","), default=list(CONTESTANTS))
+    from benchmarks.harness.report import arguments
+
+    parser = arguments("The benchmark triggers; --rows is the number of jobs that are waited for.")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="seconds that are measured, after the start")
     parser.add_argument("--contestant", help=argparse.SUPPRESS)
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contestant:
-        names = write_jobs(options.home, options.rows)
+        names = write_jobs(options.home, options.rows or JOBS)
         print(json.dumps(asyncio.run(watch(options.contestant, options.home, names, options.seconds))))
         return
-    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in options.only}
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in options.only or CONTESTANTS}
     for _ in range(options.repeat):
-        for name in options.only:
+        for name, found in rounds.items():
             with tempfile.TemporaryDirectory(prefix="gristmill-bench-") as home:
-                rounds[name].append(_measured(name, home, options))
-            print(f"{name:<10}", *(f"{key} {value:.2f}" for key, value in rounds[name][-1].items()), flush=True)
+                found.append(_measured(name, home, options))
+            print(f"{name:<10}", *(f"{key} {value:.2f}" for key, value in found[-1].items()), flush=True)
     results = {name: _median(found) for name, found in rounds.items()}
     ratios = {}
     if "gristmill" in results:
@@ -155,7 +154,7 @@ def _measured(name: str, home: str, options: argparse.Namespace) -> dict[str, fl
     done = subprocess.run(
         [
             *(sys.executable, "-m", "benchmarks.triggers", "--contestant", name, "--home", home),
-            *("--rows", str(options.rows), "--seconds", str(options.seconds)),
+            *("--rows", str(options.rows or JOBS), "--seconds", str(options.seconds)),
         ],
         check=True,
         stdout=subprocess.PIPE,
