@@ -1,4 +1,4 @@
-"""A Ray cluster of one node with a Jobs API, for these tests alone."""
+"""A Ray cluster of one node with a Jobs API, for tests alone."""
 
 import os
 import secrets
@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,14 @@ def _free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """Started for these tests and gone with them."""
+    """Started for all tests that ask for it, and gone with the last."""
+    with running_cluster() as running:
+        yield running
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """A cluster for as long as the block lasts."""
     folder = tempfile.mkdtemp(prefix="gmc", dir="/tmp")
     port, dashboard, agent = _free_ports(3)
     token = secrets.token_hex(32)

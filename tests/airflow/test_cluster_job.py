@@ -1,15 +1,23 @@
 """A task whose job runs on a Ray cluster, which the worker knows by its address alone."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.airflow.in_process import Run
-from tests.cluster import Cluster
+from tests.cluster import Cluster, running_cluster
 
 import gristmill
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """One of its own: that of all tests would run beside whatever comes between."""
+    with running_cluster() as running:
+        yield running
 
 
 @pytest.mark.parametrize("dag_id", ["batch_sync", "batch_deferred"])
