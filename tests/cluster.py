@@ -26,7 +26,8 @@ class Cluster:
     token: str
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """So many ports that nothing listens at now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
@@ -48,7 +49,7 @@ def cluster() -> Iterator[Cluster]:
 def running_cluster() -> Iterator[Cluster]:
     """A cluster for as long as the block lasts."""
     folder = tempfile.mkdtemp(prefix="gmc", dir="/tmp")
-    port, dashboard, agent = _free_ports(3)
+    port, dashboard, agent = free_ports(3)
     token = secrets.token_hex(32)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -84,9 +83,7 @@ class BatchJobTrigger(BaseTrigger):
             except Exception as error:
                 if not may_pass_later(error):
                     raise
-                watch = watch.after_failure(error, now=time.monotonic())
-                if watch.gives_up(time.monotonic()):
-                    raise
+                watch = watch.bearing(error, now=time.monotonic())
             if watch.due is not None:
                 self.log.info("%s", watch.due)
             if not watch.has_ended:
@@ -101,7 +98,7 @@ class BatchJobTrigger(BaseTrigger):
             return
         job = await self._job()
         # a cleared task's next try may wait for the job before the triggerer has ended this one
-        is_asked = await asyncio.to_thread(partial(job.cancel, holder=self.holder))
+        is_asked = await asyncio.to_thread(job.cancel, holder=self.holder)
         self.log.info("Job %s %s", self.job_id, "is cancelled" if is_asked else "has ended, or another waits for it")
 
     async def _job(self) -> "Job":

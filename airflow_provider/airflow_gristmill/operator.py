@@ -18,6 +18,7 @@ from airflow_gristmill.memory import Left, digest, recall, remember
 from airflow_gristmill.outlets import record_outlets
 from airflow_gristmill.partition import job_key, partition_of, path_of, rerun_wish
 from airflow_gristmill.request import (
+    INPUTS,
     GivenObject,
     as_fields,
     as_location,
@@ -155,6 +156,7 @@ class RunBatchOperator(BaseOperator):
         for name in ("poll_interval", "log_interval"):
             check_seconds(name, getattr(self, name))
         self._check_input()
+        self._hook: GristmillHook | None = None
         self._job: Job | None = None
         self._holder: str | None = None
         self._manifest: Manifest | None = None
@@ -168,7 +170,10 @@ class RunBatchOperator(BaseOperator):
         return super().__deepcopy__(memo)
 
     def _check_input(self) -> None:
-        check_inputs({name: getattr(self, name) for name in ("input_location", "query", "input_files")})
+        check_inputs(self._given())
+
+    def _given(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in INPUTS}
 
     def render_template(
         self,
@@ -289,7 +294,10 @@ class RunBatchOperator(BaseOperator):
         return lineage_of_job(self._job, self._manifest)
 
     def _settings(self) -> "Settings":
-        return GristmillHook(self.gristmill_conn_id).settings()
+        """Of the connection, which is read once for all that this process does."""
+        if self._hook is None:
+            self._hook = GristmillHook(self.gristmill_conn_id)
+        return self._hook.settings()
 
     def _find(self, job_id: str) -> "Job":
         from gristmill.api import get_job
@@ -330,8 +338,7 @@ class RunBatchOperator(BaseOperator):
         return job
 
     def _input(self, context: "Context", settings: "Settings") -> dict[str, Any]:  # noqa: ARG002 - for the decorator
-        given = {name: getattr(self, name) for name in ("input_location", "query", "input_files")}
-        return input_arguments(given, settings)
+        return input_arguments(self._given(), settings)
 
     def _follow(self, job: "Job") -> None:
         watch = Watch(began=time.monotonic(), say_every=self.log_interval, longest_pause=self.poll_interval)

@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any, Literal, Self
 
 import psutil
 from tests.airflow.rest import Rest, RestError
+from tests.cluster import free_ports
 
 _GUARD = Path(__file__).with_name("guard.py")
 _BIN = Path(sys.executable).parent
@@ -78,7 +78,7 @@ class Standalone:
         self.dags.mkdir()
         self.work.mkdir()
         self._log = self.home / "standalone.log"
-        port, worker_logs, trigger_logs = _free_ports(3)
+        port, worker_logs, trigger_logs = free_ports(3)
         self.rest = Rest(f"http://127.0.0.1:{port}")
         self._environment = _surroundings() | {
             "AIRFLOW_HOME": str(self.home),
@@ -270,14 +270,3 @@ def _seconds(moment: str | None) -> float:
 def _surroundings() -> dict[str, str]:
     """The environment of the tests, without what configures another Airflow or Gristmill."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "GRISTMILL_"))}
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()

@@ -92,6 +92,17 @@ class Watch:
         """Whether looking has failed for so long that the wait should end with its error."""
         return self.blind_since is not None and now - self.blind_since >= _BLIND_LIMIT
 
+    def bearing(self, error: Exception, *, now: float) -> Self:
+        """The watch after a look that failed, while that can be borne.
+
+        Raises:
+            Exception: the error itself, once looking has failed for too long.
+        """
+        blind = self.after_failure(error, now=now)
+        if blind.gives_up(now):
+            raise error
+        return blind
+
     @property
     def has_ended(self) -> bool:
         """Whether the job was seen in a terminal state."""
@@ -113,12 +124,8 @@ def observe(watch: Watch, job: "Job", *, now: float) -> Watch:
         return watch.after(look(job), now=now)
     except GristmillError:
         raise
-    except Exception as error:
-        # each storage has errors of its own, and most pass
-        blind = watch.after_failure(error, now=now)
-        if blind.gives_up(now):
-            raise
-        return blind
+    except Exception as error:  # noqa: BLE001 - each storage has errors of its own, and most pass
+        return watch.bearing(error, now=now)
 
 
 def line(seen: Seen) -> str:
