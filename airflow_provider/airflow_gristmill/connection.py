@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from gristmill.errors import SpecError
-from gristmill.spec.secrets import secret_values, texts
+from gristmill.spec.secrets import secret_values, texts, with_secrets
 
 __all__ = ["CONNECTION_TYPE", "ConnectionFields", "Given", "read_connection"]
 
@@ -138,13 +138,7 @@ def _merged(owner: str, options: Mapping[str, Any], hidden: Mapping[str, Any]) -
             f"{owner}: storage options of {wrong[0]!r} are not a JSON object; write extra.storage_secrets as"
             f" {_EXAMPLES['storage_secrets']}"
         )
-    return {scheme: _deep(options.get(scheme, {}), hidden.get(scheme, {})) for scheme in {**options, **hidden}}
-
-
-def _deep(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    both = {name for name in below.keys() & above.keys() if isinstance(below[name], dict)}
-    nested = {name: _deep(below[name], above[name]) for name in both if isinstance(above[name], dict)}
-    return {**below, **above, **nested}
+    return with_secrets(options, hidden)
 
 
 def _address(owner: str, connection: ConnectionFields) -> str | None:

@@ -7,7 +7,7 @@ from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, determ
 from airflow.sdk.definitions.context import context_merge
 
 from airflow_gristmill.operator import RunBatchOperator
-from airflow_gristmill.request import INPUTS, input_arguments
+from gristmill.declared import INPUTS, input_arguments
 from gristmill.errors import SpecError
 
 if TYPE_CHECKING:

@@ -11,18 +11,17 @@ from airflow.sdk import BaseOperator, conf
 from airflow.sdk.exceptions import TaskDeferralTimeout
 
 from airflow_gristmill.failures import no_retry_in_vain
+from airflow_gristmill.given import GivenObject, as_reference
 from airflow_gristmill.hook import GristmillHook
 from airflow_gristmill.job_trigger import BatchJobTrigger
 from airflow_gristmill.links import OutputLink, RayDashboardLink
 from airflow_gristmill.memory import Left, digest, recall, remember
 from airflow_gristmill.outlets import record_outlets
 from airflow_gristmill.partition import job_key, partition_of, path_of, rerun_wish
-from airflow_gristmill.request import (
+from gristmill.declared import (
     INPUTS,
-    GivenObject,
     as_fields,
     as_location,
-    as_reference,
     check_fields,
     check_inputs,
     check_seconds,

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, tzinfo
 from typing import Any
-from urllib.parse import quote
+
+from gristmill.spec.partition import path_of
 
 __all__ = ["job_key", "partition_of", "path_of", "rerun_wish"]
-
-_PLAIN = " !'()+,-.:=@_|~"
-"""Characters that a partition may have in a path; the rest is percent-encoded, so that no two become one."""
 
 
 def partition_of(context: Mapping[str, Any]) -> str:
@@ -40,18 +38,6 @@ def _interval(start: datetime, end: datetime, zone: tzinfo) -> str:
         return first.strftime("%Y-%m-%d")
     exact = start.astimezone(UTC)
     return exact.strftime("%Y-%m-%dT%H%M%S") + (f".{exact.microsecond:06d}" if exact.microsecond else "") + "Z"
-
-
-def path_of(partition: str) -> str:
-    """A partition as one segment of a path, as `{{ partition }}` stands in templates.
-
-    Example:
-        >>> path_of("2026-01-01"), path_of("../eu/2026"), path_of("_x")
-        ('2026-01-01', '%2E.%2Feu%2F2026', '%5Fx')
-    """
-    encoded = quote(partition, safe=_PLAIN)
-    # hidden files, to all readers, and the folder above
-    return f"%{ord(encoded[0]):02X}{encoded[1:]}" if encoded[:1] in ("_", ".") else encoded
 
 
 def job_key(*, dag_id: str, task_id: str, partition: str, map_index: int = -1) -> str:

@@ -1,1 +1,5 @@
-"""Dagster integration of Gristmill: assets, resources and sensors over the shared core."""
+"""Gristmill for Dagster: batch inference as assets that know their partitions, their checks and their cost."""
+
+from dagster_gristmill.resource import GristmillResource
+
+__all__ = ["GristmillResource"]

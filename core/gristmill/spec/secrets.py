@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["secret_values", "texts"]
+__all__ = ["secret_values", "texts", "with_secrets"]
 
 _SECRET = re.compile(
     r"key|secret|token|passw|passphrase|credential|authorization|bearer|cookie|connection_string|dsn|(^|_)sas(_|$)",
@@ -61,3 +61,15 @@ def _found(value: Any) -> Iterator[str]:
             except ValueError:
                 return
             yield from _found(parsed)
+
+
+def with_secrets(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with the secret ones among them, which win; what nests in both is merged.
+
+    Example:
+        >>> with_secrets({"s3": {"endpoint_url": "http://minio:9000"}}, {"s3": {"key": "AKIA"}})
+        {'s3': {'endpoint_url': 'http://minio:9000', 'key': 'AKIA'}}
+    """
+    both = {name for name in below.keys() & above.keys() if isinstance(below[name], Mapping)}
+    nested = {name: with_secrets(below[name], above[name]) for name in both if isinstance(above[name], Mapping)}
+    return {**below, **above, **nested}

@@ -1,4 +1,7 @@
-"""From an operator's arguments to those of `run_batch`: names checked where DAGs are parsed, values when they run."""
+"""A request as a pipeline's definition gives it: specs may be dicts, and texts templates.
+
+Names are checked where the definition is read, values when it runs. Shared by all orchestrators.
+"""
 
 import os
 from collections.abc import Mapping
@@ -15,10 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INPUTS",
-    "GivenObject",
     "as_fields",
     "as_location",
-    "as_reference",
     "check_fields",
     "check_inputs",
     "check_seconds",
@@ -31,27 +32,6 @@ _SPECS: dict[str, type[Spec]] = {"output_spec": OutputSpec, "input_spec": InputS
 _ALIASES = {"stage_location", "base_stage_location"}
 _LISTING = {"location", "pattern", "column_name"}
 INPUTS = ("input_location", "query", "input_files")
-
-
-class GivenObject:
-    """A model that is no text, kept from Airflow's templates: they would call what can be called.
-
-    Attributes:
-        value: the object.
-    """
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __str__(self) -> str:
-        kind = self.value if hasattr(self.value, "__qualname__") else type(self.value)
-        return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def as_reference(model: Any) -> Any:
-    """A model as templates may see it: texts, and what gives one when the task runs, as they are."""
-    model = as_location(model)
-    return model if isinstance(model, str) or hasattr(model, "resolve") else GivenObject(model)
 
 
 def as_location(value: Any) -> Any:
