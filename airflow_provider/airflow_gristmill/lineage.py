@@ -14,6 +14,7 @@ from openlineage.client.facet_v2 import (
     sql_job,
 )
 
+from gristmill.declared import locations_in
 from gristmill.errors import GristmillError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["dataset_name", "lineage_of_job", "lineage_of_request"]
 
-_QUOTED = re.compile(r"'([^'\n]+)'")
 _MAGIC = re.compile(r"[*?\[]")
 _FIELDS = 2_000
 """At most this many columns are told."""
@@ -47,7 +47,7 @@ def lineage_of_request(
     read = [location for location in (input_location, listed) if location]
     written = [output_location] if output_location else []
     return OperatorLineage(
-        inputs=[InputDataset(*dataset_name(place)) for place in [*read, *_locations_in(query)] if _is_plain(place)],
+        inputs=[InputDataset(*dataset_name(place)) for place in [*read, *locations_in(query)] if _is_plain(place)],
         outputs=[OutputDataset(*dataset_name(place)) for place in written if _is_plain(place)],
         job_facets=_sql(query),
     )
@@ -65,7 +65,7 @@ def lineage_of_job(job: "Job", manifest: "Manifest | None") -> OperatorLineage:
     request, storage = job.request, job.record.storage
     source = request.source
     query = source.text if source.kind == "query" else None
-    read = [source.text] if source.kind == "location" else _locations_in(query)
+    read = [source.text] if source.kind == "location" else locations_in(query)
     schema = schema_from_text(request.input_schema)
     columns = [(field.name, str(field.type)) for field in schema] if source.kind == "location" else []
     return OperatorLineage(
@@ -115,12 +115,6 @@ def _schema(columns: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 def _sql(query: str | None) -> dict[str, Any]:
     return {"sql": sql_job.SQLJobFacet(query=query)} if query else {}
-
-
-def _locations_in(query: str | None) -> list[str]:
-    """The quoted texts of a query that look like locations."""
-    quoted = _QUOTED.findall(query or "")
-    return list(dict.fromkeys(text for text in quoted if "/" in text or text.startswith("@")))
 
 
 def _is_plain(location: str) -> bool:

@@ -1,16 +1,11 @@
 """What a try of a task leaves for the next: which job it has started, and for which request."""
 
-import hashlib
-import json
-import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date
 from typing import Any
 
 from gristmill.errors import ConflictError
 
-__all__ = ["Left", "digest", "recall", "remember"]
+__all__ = ["Left", "recall", "remember"]
 
 _NAME = "gristmill_job"
 
@@ -57,24 +52,3 @@ def recall(context: Any) -> Left | None:
     store = context.get("task_state_store")
     found = None if store is None else store.get(_NAME)
     return None if found is None else Left(**found)
-
-
-def digest(fields: Mapping[str, Any]) -> str:
-    """What tells one rendered request from another: 16 hexadecimal digits.
-
-    Example:
-        >>> digest({"model": "echo:"}) == digest({"model": "echo:row"})
-        False
-    """
-    return hashlib.blake2b(json.dumps(_plain(fields)).encode(), digest_size=8).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    """What JSON takes, whatever keys there are; of objects the class alone, since their texts differ by process."""
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return sorted(([repr(name), _plain(item)] for name, item in value.items()), key=lambda pair: str(pair[0]))
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, date | os.PathLike) else type(value).__qualname__

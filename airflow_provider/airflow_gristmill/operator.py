@@ -15,7 +15,7 @@ from airflow_gristmill.given import GivenObject, as_reference
 from airflow_gristmill.hook import GristmillHook
 from airflow_gristmill.job_trigger import BatchJobTrigger
 from airflow_gristmill.links import OutputLink, RayDashboardLink
-from airflow_gristmill.memory import Left, digest, recall, remember
+from airflow_gristmill.memory import Left, recall, remember
 from airflow_gristmill.outlets import record_outlets
 from airflow_gristmill.partition import job_key, partition_of, path_of, rerun_wish
 from gristmill.declared import (
@@ -25,6 +25,7 @@ from gristmill.declared import (
     check_fields,
     check_inputs,
     check_seconds,
+    digest,
     input_arguments,
     read_flag,
     spec_arguments,

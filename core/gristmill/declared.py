@@ -3,8 +3,12 @@
 Names are checked where the definition is read, values when it runs. Shared by all orchestrators.
 """
 
+import hashlib
+import json
 import os
+import re
 from collections.abc import Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from gristmill.errors import SpecError
@@ -23,7 +27,9 @@ __all__ = [
     "check_fields",
     "check_inputs",
     "check_seconds",
+    "digest",
     "input_arguments",
+    "locations_in",
     "read_flag",
     "spec_arguments",
 ]
@@ -32,6 +38,9 @@ _SPECS: dict[str, type[Spec]] = {"output_spec": OutputSpec, "input_spec": InputS
 _ALIASES = {"stage_location", "base_stage_location"}
 _LISTING = {"location", "pattern", "column_name"}
 INPUTS = ("input_location", "query", "input_files")
+
+
+_QUOTED = re.compile(r"'([^'\n]+)'")
 
 
 def as_location(value: Any) -> Any:
@@ -153,3 +162,35 @@ def read_flag(name: str, value: Any) -> bool:
     if str(value).strip().lower() not in words:
         raise SpecError(f"{name}: {value!r} is neither yes nor no; give True or False")
     return words[str(value).strip().lower()]
+
+
+def locations_in(query: str | None) -> list[str]:
+    """The quoted texts of a query that look like locations.
+
+    Example:
+        >>> locations_in("SELECT * FROM 'lake/orders/*.parquet' WHERE region = 'eu'")
+        ['lake/orders/*.parquet']
+    """
+    quoted = _QUOTED.findall(query or "")
+    return list(dict.fromkeys(text for text in quoted if "/" in text or text.startswith("@")))
+
+
+def digest(fields: Mapping[str, Any]) -> str:
+    """What tells one rendered request from another: 16 hexadecimal digits.
+
+    Example:
+        >>> digest({"model": "echo:"}) == digest({"model": "echo:row"})
+        False
+    """
+    return hashlib.blake2b(json.dumps(_plain(fields)).encode(), digest_size=8).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """What JSON takes, whatever keys there are; of objects the class alone, since their texts differ by process."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return sorted(([repr(name), _plain(item)] for name, item in value.items()), key=lambda pair: str(pair[0]))
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, date | os.PathLike) else type(value).__qualname__

@@ -1,4 +1,4 @@
-"""What tells one rendered request from another, from try to try."""
+"""Requests as pipelines declare them: what tells one from another."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_gristmill.memory import digest
+from gristmill.declared import digest
 
 ODD: list[Any] = [{1: "a", "b": "c"}, {("eu", 1): 3}, {None: 1}, object(), {1, 2}, datetime(2026, 1, 1, tzinfo=UTC)]
 
