@@ -51,11 +51,12 @@ class Template:
                     " (write a brace itself as '{{')"
                 )
 
-    def fill(self, values: Mapping[str, Any]) -> str:
+    def fill(self, values: Mapping[str, Any], *, moments: str = "%Y-%m-%d") -> str:
         """The text with its fields filled.
 
         Args:
-            values: texts, and moments for fields with a form. What is filled in is taken as it is.
+            values: texts and moments. What is filled in is taken as it is.
+            moments: the form of moments whose field has none.
 
         Raises:
             SpecError: a field has no value, or a form that its value does not take.
@@ -65,18 +66,18 @@ class Template:
             'lake/2026-01-01'
         """
         self.check(values)
-        return _FIELD.sub(lambda match: self._filled(match, values), self.text)
+        return _FIELD.sub(lambda match: self._filled(match, values, moments), self.text)
 
-    def _filled(self, match: re.Match[str], values: Mapping[str, Any]) -> str:
+    def _filled(self, match: re.Match[str], values: Mapping[str, Any], moments: str) -> str:
         name, form = match[1], match[2]
         if name is None:
             return match[0][0]
         value = values[name]
-        if not form:
-            return str(value)
-        if not isinstance(value, date):
+        if isinstance(value, date):
+            return value.strftime(form or moments)
+        if form:
             raise SpecError(f"{self.what}: {self.text!r} gives {{{name}}} the form {form!r}, which only moments take")
-        return value.strftime(form)
+        return str(value)
 
     def match(self, text: str) -> dict[str, str] | None:
         """The fields' values in a text that was made of this template; None where it was not.
