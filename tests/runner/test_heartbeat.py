@@ -42,7 +42,7 @@ class Beating:
         self._run = JobRecord(storage, str(folder), "job").run(1)
         self._heartbeat: Any = Heartbeat(
             JobRecord(storage, str(folder), "job"), self._run, tally=self.tally, live=live,
-            logs=LogWriter(storage, str(folder / "logs")), shards_total=4, dashboard=lambda: None,
+            logs=LogWriter(storage, str(folder / "logs")), shards_total=4, dashboard=lambda: None, began=clock.now,
         )  # fmt: skip
 
     def after(self, seconds: float) -> Progress:
@@ -103,3 +103,24 @@ def test_rows_lost_with_a_worker_make_no_rate_negative(tmp_path: Path, clock: Cl
     assert progress.rate == 0
     assert progress.metrics == {}
     assert all(rate >= 0 for rate in progress.rates.values())
+
+
+def test_the_pace_tells_when_the_first_worker_was_ready_and_what_was_done_since(tmp_path: Path, clock: Clock) -> None:
+    live = Live()
+    beating = Beating(tmp_path, clock, live)
+    beating.tally.add(rows=7, errors=0, shard=0)  # of an earlier run
+    assert beating.after(0).ready is None
+    live.began = clock.now + 3
+    live.accounts[0] = Account()
+    live.accounts[0].apply(Advanced(10, 0, {}))
+    progress = beating.after(4)
+    assert progress.ready == 3
+    assert progress.pace == [(0.0, 7), (3.0, 7), (4.0, 17)]
+
+
+def test_the_progress_of_a_release_without_pace_still_reads(tmp_path: Path) -> None:
+    run = JobRecord(Storage(Settings()), str(tmp_path), "job").run(1)
+    run.storage.write_bytes(f"{run.folder}/progress.json", b'{"time": 1.0, "rows": 3}')
+    progress = run.progress()
+    assert progress is not None
+    assert (progress.rows, progress.pace, progress.ready) == (3, [], None)

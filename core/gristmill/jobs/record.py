@@ -91,6 +91,8 @@ class Progress:
         gauges: what the models are busy with, all workers together: `rows_in_flight`, `rows_waiting` (in the engine's
             own queue and before it), and what else an engine tells.
         dashboard: the Ray dashboard's address, if there is one.
+        pace: rows done over time, as pairs of seconds since the run began and rows; see `gristmill.runner.pace`.
+        ready: seconds from the run's beginning until its first worker was ready; None before, or where nobody noted it.
     """
 
     time: float
@@ -108,6 +110,8 @@ class Progress:
     means: dict[str, float] = field(default_factory=dict)
     gauges: dict[str, float] = field(default_factory=dict)
     dashboard: str | None = None
+    pace: list[tuple[float, int]] = field(default_factory=list)
+    ready: float | None = None
 
 
 def _dump(value: Any) -> bytes:
@@ -151,7 +155,9 @@ class RunRecord:
     def progress(self) -> Progress | None:
         """The latest progress; None before the runner has started."""
         data = self._read("progress.json")
-        return None if data is None else Progress(**data)
+        if data is None:
+            return None
+        return Progress(**{**data, "pace": [(seconds, rows) for seconds, rows in data.get("pace", ())]})
 
     def write_progress(self, progress: Progress) -> None:
         """Replace the progress."""

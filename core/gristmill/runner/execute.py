@@ -88,6 +88,7 @@ class _Execution:
         self.run_record = run
         self.logs = logs
         self.started = started
+        self.began = time.monotonic()
         self.request: JobRequest = record.request()
         self.how = run.claim().how
         self.policy = ErrorPolicy(
@@ -138,7 +139,7 @@ class _Execution:
             self.logs.note(f"resuming: {tally.rows:,} rows of {self.progress.completed:,} shards are committed")
         heartbeat = Heartbeat(
             self.record, self.run_record, tally=tally, live=self.live, logs=self.logs,
-            shards_total=self.request.shards, dashboard=lambda: executor.dashboard,
+            shards_total=self.request.shards, dashboard=lambda: executor.dashboard, began=self.began,
         )  # fmt: skip
         hooks = Hooks(
             commit=self._commit,

@@ -9,6 +9,7 @@ from gristmill.jobs.process import this_process
 from gristmill.jobs.record import JobRecord, Progress, RunRecord
 from gristmill.runner.coordinator import Live
 from gristmill.runner.logs import LogWriter
+from gristmill.runner.pace import Pace
 from gristmill.runner.tally import Tally, first_errors
 
 __all__ = ["CANCELLED", "SUPERSEDED", "Heartbeat"]
@@ -32,6 +33,7 @@ class Heartbeat:
         logs: what to flush.
         shards_total: shards in all.
         dashboard: asks for the dashboard's address.
+        began: when the run began, by the monotonic clock.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Heartbeat:
         logs: LogWriter,
         shards_total: int,
         dashboard: Callable[[], str | None],
+        began: float,
     ) -> None:
         self._record = record
         self._run = run
@@ -52,6 +55,9 @@ class Heartbeat:
         self._logs = logs
         self._shards_total = shards_total
         self._dashboard = dashboard
+        self._began = began
+        self._pace = Pace()
+        self._ready: float | None = None
         self._process = this_process()
         self._earlier = dict(live.metrics)
         self._recent: deque[tuple[float, int, dict[str, float]]] = deque(maxlen=int(_RATE_SECONDS / _BEAT_SECONDS))
@@ -110,6 +116,7 @@ class Heartbeat:
         errors = self._tally.errors + sum(account.errors - account.told_errors for account in accounts)
         metrics = _sums([self._live.metrics, *(account.ahead for account in accounts)])
         now = time.monotonic()
+        self._note_pace(began, now, rows)
         if began is None:
             self._recent.clear()  # the time that models take to load says nothing about their speed
         self._recent.append((now, rows, metrics))
@@ -133,7 +140,16 @@ class Heartbeat:
             means=_rates(metrics, self._earlier, 0.0 if began is None else now - began),
             gauges=_sums([account.gauges for account in accounts]),
             dashboard=self._dashboard(),
+            pace=list(self._pace.points),
+            ready=self._ready,
         )
+
+    def _note_pace(self, began: float | None, now: float, rows: int) -> None:
+        if began is not None and self._ready is None:
+            self._ready = round(began - self._began, 2)
+            if self._pace.points:  # nothing was done before; else the first rows would seem to be spread over that time
+                self._pace.add(self._ready, self._pace.points[-1][1])
+        self._pace.add(now - self._began, rows)
 
 
 def _sums(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
