@@ -1,15 +1,12 @@
 """A real Airflow: `airflow standalone` with its scheduler, triggerer, DAG processor and API server, on SQLite."""
 
 import contextlib
-import json
 import os
 import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -17,8 +14,8 @@ from typing import Any, Literal, Self
 import psutil
 from tests.airflow.rest import Rest, RestError
 from tests.cluster import free_ports
+from tests.guarded import Guarded, lives, surroundings
 
-_GUARD = Path(__file__).with_name("guard.py")
 _BIN = Path(sys.executable).parent
 _START_TIMEOUT = 180.0
 _COMPONENTS = ("scheduler", "triggerer", "dag_processor")
@@ -55,7 +52,7 @@ _QUICK = {
 }
 
 
-class Standalone:
+class Standalone(Guarded):
     """One server, with a home, a database and a folder of DAGs of its own.
 
     Attributes:
@@ -72,15 +69,12 @@ class Standalone:
     """
 
     def __init__(self, *, environment: dict[str, str] | None = None) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="gristmill-airflow-live-"))
+        super().__init__("Airflow", prefix="gristmill-airflow-live-")
         self.dags = self.home / "dags"
-        self.work = self.home / "work"
         self.dags.mkdir()
-        self.work.mkdir()
-        self._log = self.home / "standalone.log"
         port, worker_logs, trigger_logs = free_ports(3)
         self.rest = Rest(f"http://127.0.0.1:{port}")
-        self._environment = _surroundings() | {
+        settings = {
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -102,40 +96,16 @@ class Standalone:
             **{f"AIRFLOW__{name}": value for name, value in _QUICK.items()},
             **(environment or {}),
         }
-        # Its standard input is a pipe that ends with this process, however that ends; then it kills what it started.
-        self._guard = subprocess.Popen(
-            [sys.executable, "-P", _GUARD, self.home],
-            stdin=subprocess.PIPE,
-            env=self._environment,
-            cwd=self.work,
-            text=True,
-            start_new_session=True,
-        )
+        self.guard(surroundings("AIRFLOW_") | settings)
 
     def __enter__(self) -> Self:
         try:
             self._start("standalone")
-            self._until(self.is_healthy, _START_TIMEOUT, "is not healthy")
+            self.until(self.is_healthy, _START_TIMEOUT, "is not healthy")
         except BaseException:
             self.stop()
             raise
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Kill every process that came of this server, orphans included, and remove its folder."""
-        assert self._guard.stdin is not None
-        self._guard.stdin.close()
-        try:
-            assert self._guard.wait(60) == 0, f"the guard of {self.home} failed; processes may be left"
-        finally:
-            self._guard.kill()
-
-    def log(self, *, lines: int = 200) -> str:
-        """The last lines that its components printed."""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
 
     def health(self) -> dict[str, Any]:
         """`healthy` or not, for each component; empty while the API does not answer."""
@@ -144,6 +114,8 @@ class Standalone:
         except (OSError, RestError):
             return {}
         return {name: part["status"] for name, part in answer.items() if part}
+
+    state = health
 
     def is_healthy(self) -> bool:
         """Whether all of its components are."""
@@ -160,7 +132,7 @@ class Standalone:
             draft.write_text(source.read_text() if isinstance(source, Path) else source)
             draft.rename(self.dags / name)
             names.append(name)
-        return self._until(lambda: self._parsed(names, since), timeout, f"did not parse {', '.join(names)}")
+        return self.until(lambda: self._parsed(names, since), timeout, f"did not parse {', '.join(names)}")
 
     def _parsed(self, names: list[str], since: float) -> list[str] | None:
         for error in self.rest.pages("/importErrors", "import_errors"):
@@ -172,10 +144,6 @@ class Standalone:
 
     # Its processes
 
-    def processes(self) -> list[psutil.Process]:
-        """All that came of this server, also those that moved away from their parents."""
-        return psutil.Process(self._guard.pid).children(recursive=True)
-
     def task_process(self, task_instance: dict[str, Any], *, timeout: float = 60.0) -> psutil.Process:
         """The process that runs the operator's `execute`; its parent is the supervisor that reports for it.
 
@@ -184,11 +152,11 @@ class Standalone:
             timeout: seconds to wait for it to appear.
         """
         title = f"airflow worker -- {task_instance['id']}"
-        return self._until(lambda: self._find(lambda command: command == title), timeout, f"runs no {title!r}")
+        return self.until(lambda: self._find(title), timeout, f"runs no {title!r}")
 
     def component(self, name: Component) -> psutil.Process | None:
         """A component's process. The triggerer's child runs the triggers; the scheduler's children run the tasks."""
-        return self._find(lambda command: command.endswith(f"airflow {name}"))
+        return self._find(f"airflow {name}")
 
     def restart(self, name: Component, *, with_signal: signal.Signals = signal.SIGKILL, timeout: float = 120.0) -> None:
         """End a component and start it again; `standalone` starts none a second time.
@@ -208,9 +176,9 @@ class Standalone:
         for process in family if with_signal == signal.SIGKILL else [old]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(with_signal)
-        self._until(lambda: not any(map(_lives, family)), timeout, f"does not end its {name}")
+        self.until(lambda: not any(map(lives, family)), timeout, f"does not end its {name}")
         self._start(name)
-        self._until(lambda: self._reports(name, since), timeout, f"has no new {name}")
+        self.until(lambda: self._reports(name, since), timeout, f"has no new {name}")
 
     def _reports(self, name: Component, since: float) -> bool:
         jobs = self.rest.call("GET", "/jobs", job_type=_JOBS[name], is_alive=True, limit=100)["jobs"]
@@ -220,7 +188,7 @@ class Standalone:
         """What `airflow ...` prints on its standard output, run against this server's database and settings."""
         done = subprocess.run(
             [_BIN / "airflow", *arguments],
-            env=self._environment,
+            env=self.environment,
             cwd=self.work,
             capture_output=True,
             text=True,
@@ -229,34 +197,11 @@ class Standalone:
         assert done.returncode == 0, f"`airflow {' '.join(arguments)}`: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def _find(self, matches: Callable[[str], bool]) -> psutil.Process | None:
-        for process in self.processes():
-            try:
-                if matches(" ".join(process.cmdline()).strip()) and _lives(process):
-                    return process
-            except psutil.NoSuchProcess:
-                continue
-        return None
+    def _find(self, command: str) -> psutil.Process | None:
+        return next(iter(self.find(lambda found: found.endswith(command))), None)
 
     def _start(self, *command: str) -> None:
-        assert self._guard.stdin is not None
-        self._guard.stdin.write(json.dumps([str(_BIN / "airflow"), *command]) + "\n")
-        self._guard.stdin.flush()
-
-    def _until(self, look: Callable[[], Any], timeout: float, complaint: str) -> Any:
-        deadline = time.monotonic() + timeout
-        while not (found := look()):
-            if self._guard.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"Airflow {complaint} after {timeout:g} s: {self.health()}\n{self.log()}")
-            time.sleep(0.3)
-        return found
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+        self.start(str(_BIN / "airflow"), *command)
 
 
 def _parse_began(dag: dict[str, Any]) -> float:
@@ -265,8 +210,3 @@ def _parse_began(dag: dict[str, Any]) -> float:
 
 def _seconds(moment: str | None) -> float:
     return 0.0 if moment is None else datetime.fromisoformat(moment).timestamp()
-
-
-def _surroundings() -> dict[str, str]:
-    """The environment of the tests, without what configures another Airflow or Gristmill."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "GRISTMILL_"))}

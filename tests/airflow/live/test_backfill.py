@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from tests.airflow.conftest import DAGS
-from tests.airflow.live.bench import DAYS, generations, moment, overlap, until
+from tests.airflow.live.bench import DAYS
 from tests.airflow.live.stillness import still
+from tests.bench import generations, moment, overlap, until
 
 import gristmill
 from gristmill import JobStatus

@@ -1,7 +1,8 @@
 """What somebody who ends a task does to its job: marked failed or succeeded, cleared, or out of time."""
 
 import pytest
-from tests.airflow.live.bench import generations, lives, runner_of, until
+from tests.bench import generations, runner_of, until
+from tests.guarded import lives
 
 from gristmill import JobStatus
 

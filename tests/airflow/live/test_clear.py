@@ -2,7 +2,7 @@
 
 import pytest
 from tests.airflow.conftest import DAGS
-from tests.airflow.live.bench import until
+from tests.bench import until
 
 ROWS = list(range(40))
 DAG_ID = "live_cleared"

@@ -4,7 +4,8 @@ import signal
 
 import psutil
 import pytest
-from tests.airflow.live.bench import generations, lives, runner_of, until
+from tests.bench import generations, runner_of, until
+from tests.guarded import lives
 
 from gristmill import JobStatus
 

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.airflow.conftest import DAGS
-from tests.airflow.live.bench import generations, runner_of, until
+from tests.bench import generations, runner_of, until
 
 from gristmill import JobStatus
 

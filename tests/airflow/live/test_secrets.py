@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.airflow.live.bench import as_text
+from tests.bench import as_text
 from tests.engines.openai.server import MODEL, Service, refusal
 
 KEY = "sk-live-3f81c2ab90"
