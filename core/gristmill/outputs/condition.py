@@ -14,7 +14,7 @@ from gristmill.spec.base import Spec
 if TYPE_CHECKING:
     from gristmill.outputs.sighting import Sighting
 
-__all__ = ["Finding", "SentinelCondition", "judge"]
+__all__ = ["Finding", "SentinelCondition", "judge", "too_many"]
 
 
 class SentinelCondition(Spec):
@@ -110,13 +110,22 @@ def _missing(sighting: "Sighting", condition: SentinelCondition) -> str | None:
         return old
     if condition.min_rows is not None and manifest.rows < condition.min_rows:
         return f"{manifest.rows:,} rows, fewer than {condition.min_rows:,}"
-    rate = manifest.errors / manifest.rows if manifest.rows else 0.0
-    if condition.max_error_rate is not None and rate > condition.max_error_rate:
-        return (
-            f"{manifest.errors:,} of {manifest.rows:,} rows failed, a rate of {rate:.4g}, more than"
-            f" {condition.max_error_rate:.4g}"
-        )
-    return None
+    if condition.max_error_rate is None:
+        return None
+    return too_many(rows=manifest.rows, errors=manifest.errors, limit=condition.max_error_rate)
+
+
+def too_many(*, rows: int, errors: int, limit: float) -> str | None:
+    """What is wrong with the share of failed rows, or None; an output of no rows has the rate 0.
+
+    Example:
+        >>> too_many(rows=1000, errors=30, limit=0.01)
+        '30 of 1,000 rows failed, a rate of 0.03, more than 0.01'
+    """
+    rate = errors / rows if rows else 0.0
+    if rate <= limit:
+        return None
+    return f"{errors:,} of {rows:,} rows failed, a rate of {rate:.4g}, more than {limit:.4g}"
 
 
 def _too_old(moment: datetime | None, newer_than: datetime | None) -> str | None:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from gristmill.chat.response import CHOICES, text_of
 from gristmill.errors import OutputError, SchemaError
 from gristmill.outputs.manifest import Manifest, OutputFile, read_manifest
+from gristmill.outputs.whole import flaw_of_files
 from gristmill.storage.location import is_local, join
 from gristmill.storage.storage import Storage
 
@@ -106,18 +107,6 @@ def _dataset(storage: Storage, location: str, manifest: Manifest) -> "ds.Dataset
 
 def _assert_whole(storage: Storage, location: str, manifest: Manifest) -> None:
     """Check that each file of the manifest is there, in its size."""
-    wanted = {file.path: file.bytes for file in manifest.files}
-    for info in storage.list(location):
-        path = info.location[len(location) :].lstrip("/")
-        size = wanted.pop(path, None)
-        if size is not None and size != info.size:
-            raise OutputError(
-                f"{info.location!r} has {info.size} bytes, the manifest says {size}: "
-                "it was changed after the job; run the job again with another name"
-            )
-    if wanted:
-        missing = min(wanted)
-        raise OutputError(
-            f"{join(location, missing)!r} is missing, and the manifest names it ({len(wanted)} of "
-            f"{len(manifest.files)} files are): they were removed after the job; run the job again with another name"
-        )
+    flaw = flaw_of_files(storage, location, manifest)
+    if flaw is not None:
+        raise OutputError(f"{flaw}; run the job again with another name")
