@@ -29,11 +29,16 @@ def output(
     A location without _SUCCESS is refused: what stands there is not whole.
     """
     with handled(as_json=as_json):
-        from gristmill import open_output, read_manifest
         from gristmill.cli.grid import grid
+        from gristmill.outputs.head import head
+        from gristmill.outputs.manifest import read_manifest
+        from gristmill.settings import Settings
+        from gristmill.storage.storage import Storage
 
-        manifest = read_manifest(location)
-        rows = open_output(location).head(limit).to_pylist() if limit else []
+        storage = Storage(Settings.load())
+        where = storage.resolve(location)
+        manifest = read_manifest(storage, where)
+        rows = head(storage, where, manifest, rows=limit).to_pylist() if limit else []
         if as_json:
             console.print_json({"manifest": manifest.model_dump(mode="json", by_alias=True), "rows": rows})
             return
