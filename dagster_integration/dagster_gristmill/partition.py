@@ -77,10 +77,12 @@ def tell_apart(template: Template, partitions_def: dg.PartitionsDefinition) -> N
     if "partition" in named:
         return
     time = _time_part(partitions_def)
-    is_multi = isinstance(partitions_def, dg.MultiPartitionsDefinition)
-    for dimension in [one.name for one in partitions_def.partitions_defs] if is_multi else [None]:
-        by_window = time is not None and time[0] == dimension and bool(named & _WINDOW)
-        if dimension in named or (by_window and not _collide(template, time[1])):
+    dimensions: list[str | None] = [None]
+    if isinstance(partitions_def, dg.MultiPartitionsDefinition):
+        dimensions = [one.name for one in partitions_def.partitions_defs]
+    for dimension in dimensions:
+        is_timed = time is not None and time[0] == dimension and bool(named & _WINDOW)
+        if dimension in named or (is_timed and time is not None and not _collide(template, time[1])):
             continue
         raise SpecError(
             f"{template.what}: {template.text!r} is the same for several partitions, so each would replace the output "

@@ -1,7 +1,7 @@
 """`GristmillResource`: where jobs live and run, for all assets, checks and sensors of a code location."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -10,6 +10,9 @@ from dagster_gristmill.config import EndpointConfig, PoolConfig
 from gristmill.errors import SpecError
 from gristmill.settings import Settings
 from gristmill.spec.secrets import with_secrets
+
+if TYPE_CHECKING:
+    from gristmill.outputs.checks import OutputChecks
 
 __all__ = ["GristmillResource"]
 
@@ -69,6 +72,111 @@ class GristmillResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             return Settings.load(**{name: value for name, value in given.items() if value not in (None, {}, [])})
         except SpecError as error:
             raise SpecError(f"GristmillResource: {error}") from error
+
+    def run(
+        self,
+        context: dg.AssetExecutionContext,
+        *,
+        model: Any,
+        output_spec: Any,
+        X: Any = None,  # noqa: N803 - the name users know
+        input_location: Any = None,
+        query: str | None = None,
+        input_files: Any = None,
+        input_format: str | None = None,
+        input_spec: Any = None,
+        job_spec: Any = None,
+        inference_engine_options: Mapping[str, Any] | None = None,
+        compute_pool: str | None = None,
+        fail_on_errors: bool | float | str | None = None,
+        force_rerun: bool = False,
+        checks: "OutputChecks | None" = None,
+        asset_key: Any = None,
+        partitions_at_once: int = 1,
+        poll_interval: float = 5.0,
+        log_interval: float = 30.0,
+    ) -> Iterator[Any]:
+        """Run a model over a dataset from an asset of one's own: `yield from gristmill.run(context, ...)`.
+
+        Starts the job of the asset and its partition, attaches to the one that an earlier try has started, or returns
+        what is done; see `batch_inference_asset`, whose arguments these are. A run of several partitions has a job for
+        each. The job's progress goes to the log, and what it prints to `stdout`; it is cancelled when the run is
+        terminated.
+
+        Args:
+            context: of the step.
+            model: a reference, or an object.
+            output_spec: where the results go; locations may have fields such as `{partition}`.
+            X: the rows: a frame, `gristmill.list_files(...)`, ...; or a function of the partition's key that returns
+                them.
+            input_location: files or a glob, instead of X.
+            query: SQL over files, instead of X.
+            input_files: files as rows of one column, instead of X.
+            input_format: the format of the files, where their names do not tell.
+            input_spec: params and file columns.
+            job_spec: replicas, resources, what to do with failing rows.
+            inference_engine_options: the engine and its options.
+            compute_pool: the pool.
+            fail_on_errors: fail when more rows than this have failed.
+            force_rerun: compute what is done again.
+            checks: what is asked of the output, where the asset has `check_specs=check_specs(key, checks)`.
+            asset_key: which asset it is, in a step of several.
+            partitions_at_once: jobs side by side, in a run of several partitions.
+            poll_interval: seconds between two looks at a job at most.
+            log_interval: seconds between lines of progress.
+
+        Returns:
+            Dagster's events: `MaterializeResult` (`AssetMaterialization` for each of several partitions), and
+            `AssetCheckResult`.
+
+        Raises:
+            Failure: the request is wrong (then it is not tried again), or a job has failed.
+
+        Example:
+            >>> @dg.asset
+            ... def scores(context: dg.AssetExecutionContext, gristmill: GristmillResource):
+            ...     yield from gristmill.run(
+            ...         context,
+            ...         model="python:shop.models:Prices",
+            ...         input_location="s3://lake/orders",
+            ...         output_spec={"location": "s3://lake/scores", "mode": "overwrite"},
+            ...     )
+        """
+        from dagster_gristmill.execution import execute
+        from dagster_gristmill.failures import as_failure
+        from dagster_gristmill.request import BatchRequest
+
+        request = BatchRequest(
+            model=model,
+            output_spec=output_spec,
+            frame=X,
+            input_location=input_location,
+            query=query,
+            input_files=input_files,
+            input_format=input_format,
+            input_spec=input_spec,
+            job_spec=job_spec,
+            inference_engine_options=inference_engine_options,
+            compute_pool=compute_pool,
+            fail_on_errors=fail_on_errors,
+        )
+        try:
+            request.check(context.assets_def.partitions_def)
+            settings = self.settings()
+        except SpecError as error:
+            raise as_failure(error) from error
+        yield from execute(
+            context,
+            settings,
+            request,
+            asset_key=context.asset_key if asset_key is None else dg.AssetKey.from_coercible(asset_key),
+            sources=[],
+            checks=checks,
+            force_rerun=force_rerun,
+            partitions_at_once=partitions_at_once,
+            poll_interval=poll_interval,
+            log_interval=log_interval,
+        )
 
 
 def _given(config: dg.Config) -> dict[str, Any]:

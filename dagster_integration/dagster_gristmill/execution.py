@@ -1,0 +1,159 @@
+"""What the step of an asset does: its jobs, the events that record them, and its checks."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from dagster_gristmill.checks import Examined, check_results
+from dagster_gristmill.failures import as_failure
+from dagster_gristmill.inputs import asset_input, location_of
+from dagster_gristmill.lineage import observed
+from dagster_gristmill.rerun import forced_by, rerun_wish
+from dagster_gristmill.step import Finished, Step
+from gristmill.errors import GristmillError
+
+if TYPE_CHECKING:
+    from dagster_gristmill.request import BatchRequest
+    from gristmill.outputs.checks import OutputChecks
+    from gristmill.settings import Settings
+
+__all__ = ["execute"]
+
+_DATA_VERSION = "dagster/data_version"
+_RECORDED = "__source_asset_observation__"
+"""In the metadata of an output: Dagster records no materialization for it. Each of the partitions has been recorded on
+its own, as it finished, with its own data version; recorded once more, it would count as new for all that builds on it.
+"""
+
+
+def execute(
+    context: dg.AssetExecutionContext,
+    settings: "Settings",
+    request: "BatchRequest",
+    *,
+    asset_key: dg.AssetKey,
+    sources: Sequence[dg.AssetKey],
+    checks: "OutputChecks | None",
+    force_rerun: bool,
+    partitions_at_once: int,
+    poll_interval: float,
+    log_interval: float,
+) -> Iterator[Any]:
+    """The events of a step, which materializes the asset, examines its output, or both, as the run selects.
+
+    Args:
+        context: of the step.
+        settings: the settings in force.
+        request: what is asked of each partition.
+        asset_key: of the asset.
+        sources: the assets that stand for the files that are read.
+        checks: what is asked of the outputs.
+        force_rerun: compute what is done again.
+        partitions_at_once: jobs side by side.
+        poll_interval: seconds between two looks at a job at most.
+        log_interval: seconds between lines of progress.
+
+    Raises:
+        Failure: a job has failed.
+    """
+    partitions = _partitions(context)
+    examined: list[Examined] = []
+    is_single = len(partitions) == 1
+    failure: dg.Failure | None = None
+    if asset_key in context.selected_asset_keys:
+        try:
+            forced = force_rerun or forced_by(context.run.tags)
+        except GristmillError as error:
+            raise as_failure(error) from error
+        wish = rerun_wish(context.run, context.instance.get_run_by_id) if forced else False
+        step = Step(
+            asset_key=asset_key,
+            partitions=partitions,
+            partitions_def=context.assets_def.partitions_def,
+            request=request,
+            settings=settings,
+            given=lambda partition: (
+                None
+                if request.input_asset is None
+                else asset_input(context, request.input_asset, partition, settings=settings)
+            ),
+            holder=f"{context.run.run_id} try {context.retry_number + 1}",
+            force_rerun=wish,
+            at_once=partitions_at_once,
+            poll_interval=poll_interval,
+            log_interval=log_interval,
+            log=context.log,
+        )
+
+        def record(finished: Finished) -> Iterator[Any]:
+            examined.append(_examined(finished))
+            yield from observed(sources, finished.job, by=asset_key)
+            yield from _recorded(context, asset_key, finished, is_single=is_single)
+
+        try:
+            yield from step.run(record)
+        except dg.Failure as error:
+            failure = error
+        if failure is None and not is_single:
+            yield dg.MaterializeResult(asset_key=asset_key, metadata={_RECORDED: True})
+    else:
+        examined = _standing(context, asset_key)
+    names = [key.name for key in context.selected_asset_check_keys if key.asset_key == asset_key]
+    if checks is not None and names and examined:
+        yield from check_results(checks, asset_key=asset_key, names=names, outputs=examined, settings=settings)
+    if failure is not None:
+        raise failure
+
+
+def _partitions(context: dg.AssetExecutionContext) -> list[str | None]:
+    has_partitions = context.has_partition_key or context.has_partition_key_range
+    return list(context.partition_keys) if has_partitions else [None]
+
+
+def _recorded(
+    context: dg.AssetExecutionContext, asset_key: dg.AssetKey, finished: Finished, *, is_single: bool
+) -> Iterator[Any]:
+    from dagster_gristmill.metadata import data_version, materialization_metadata
+
+    partition = finished.partition
+    metadata = materialization_metadata(finished.job, finished.manifest, partitioned=partition is not None)
+    version = data_version(finished.manifest)
+    if is_single:
+        yield dg.MaterializeResult(asset_key=asset_key, metadata=metadata, data_version=version)
+    elif context.retry_number == 0 or not _is_recorded(context, asset_key, partition):
+        yield dg.AssetMaterialization(
+            asset_key, partition=partition, metadata=metadata, tags={_DATA_VERSION: version.value}
+        )
+
+
+def _is_recorded(context: dg.AssetExecutionContext, asset_key: dg.AssetKey, partition: str | None) -> bool:
+    """Whether an earlier try of this step has recorded the partition."""
+    wanted = dg.AssetRecordsFilter(asset_key, asset_partitions=[str(partition)])
+    found = context.instance.fetch_materializations(wanted, limit=1).records
+    return bool(found) and found[0].run_id == context.run.run_id
+
+
+def _examined(finished: Finished) -> Examined:
+    rows = finished.job.request.rows
+    if rows is None:
+        progress = finished.job.progress()
+        rows = None if progress is None else progress.rows_total
+    return Examined(finished.partition, finished.job.location, finished.job.id, rows)
+
+
+def _standing(context: dg.AssetExecutionContext, asset_key: dg.AssetKey) -> list[Examined]:
+    """What the latest materialization has left: of the run's partition, or of any, where the run has none."""
+    keys = [str(key) for key in _partitions(context) if key is not None]
+    wanted = dg.AssetRecordsFilter(asset_key, asset_partitions=keys or None)
+    found = context.instance.fetch_materializations(wanted, limit=1).records
+    event = found[0].asset_materialization if found else None
+    location = None if event is None else location_of(event)
+    if event is None or location is None:
+        raise dg.Failure(
+            f"{asset_key.to_user_string()!r} was never materialized, so there is no output to examine; materialize it "
+            "first",
+            allow_retries=False,
+        )
+    job = event.metadata.get("job")
+    return [Examined(event.partition, location, None if job is None else str(job.value), None)]

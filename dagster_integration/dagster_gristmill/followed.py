@@ -1,0 +1,56 @@
+"""`FollowedJob`: a job that a step waits for, with what it says and prints."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from gristmill.jobs.watch import Watch, observe
+
+if TYPE_CHECKING:
+    import logging
+
+    from gristmill.jobs.handle import Job
+
+__all__ = ["FollowedJob"]
+
+
+class FollowedJob:
+    """Progress goes to Dagster's log, what the job prints to the step's output, where `stdout` shows it.
+
+    Args:
+        job: the job.
+        label: what its lines begin with, to tell it from others; may be empty.
+        log: Dagster's.
+        now: seconds of the clock that `look` is given too.
+        log_interval: seconds between lines of progress.
+        poll_interval: seconds between two looks at most.
+    """
+
+    def __init__(
+        self, job: "Job", *, label: str, log: "logging.Logger", now: float, log_interval: float, poll_interval: float
+    ) -> None:
+        from gristmill.jobs.tail import LogTail
+
+        self.job = job
+        self._label = label
+        self._log = log
+        self._watch = Watch(began=now, say_every=log_interval, longest_pause=poll_interval)
+        self._tail = LogTail(job)
+
+    def look(self, now: float) -> bool:
+        """Look once more; whether the job has ended.
+
+        Raises:
+            Exception: the job's record cannot be read, and has not been for ten minutes.
+        """
+        self._watch = observe(self._watch, self.job, now=now)
+        if self._watch.due is not None:
+            self._log.info("%s%s", self._label, self._watch.due)
+        lines = self._tail.lines()
+        if lines:
+            sys.stdout.write("".join(f"{self._label}{line}\n" for line in lines))
+            sys.stdout.flush()
+        return self._watch.has_ended
+
+    def pause(self, now: float) -> float:
+        """Seconds until the next look."""
+        return self._watch.pause(now)

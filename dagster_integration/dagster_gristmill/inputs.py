@@ -1,0 +1,127 @@
+"""What an upstream asset has made, as the input of a job."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from gristmill.errors import EmptyInputError
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
+    from gristmill.settings import Settings
+    from gristmill.storage.storage import Storage
+
+__all__ = ["asset_input", "location_of"]
+
+_NAMES = ("location", "dagster/uri", "path")
+"""Where a materialization says where its files stand: Gristmill's own name, Dagster's, and the usual one."""
+
+
+def location_of(event: dg.AssetMaterialization) -> str | None:
+    """Where the files of a materialization stand; None where it does not say."""
+    for name in _NAMES:
+        value = event.metadata.get(name)
+        text = None if value is None else value.value
+        if isinstance(text, str) and text:
+            return text
+    return None
+
+
+def asset_input(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, partition: str | None, *, settings: "Settings"
+) -> Mapping[str, Any]:
+    """The output of an upstream asset: its files where its materialization says where they stand, else its value.
+
+    Args:
+        context: of the step.
+        key: of the upstream asset.
+        partition: the step's own, which maps to none, one or several of the upstream asset's.
+        settings: open its files.
+
+    Returns:
+        `input_location` for one place of files, else `X` with all rows, in the order of the upstream partitions.
+
+    Raises:
+        EmptyInputError: one was never materialized, or none is mapped to.
+        OutputError: a job's output is not there any more.
+    """
+    from gristmill.storage.storage import Storage
+
+    storage = Storage(settings)
+    upstream = _upstream(context, key, partition)
+    places = [_place(context, key, one, storage) for one in upstream]
+    if len(places) == 1 and places[0] is not None:
+        return {"input_location": places[0]}
+    if len(places) == 1:
+        return {"X": context.load_asset_value(key, partition_key=upstream[0])}
+    import pyarrow.dataset as ds
+
+    parts = [
+        _in_memory(context.load_asset_value(key, partition_key=one)) if place is None else _in_files(storage, place)
+        for one, place in zip(upstream, places, strict=True)
+    ]
+    return {"X": ds.dataset(parts)}
+
+
+def _upstream(context: dg.AssetExecutionContext, key: dg.AssetKey, partition: str | None) -> Sequence[str | None]:
+    """The partitions of the upstream asset that the step's own one maps to; `[None]` where it has none."""
+    there = context.job_def.asset_layer.get(key).partitions_def
+    if there is None:
+        return [None]
+    here = context.assets_def.partitions_def
+    mapping = context.assets_def.infer_partition_mapping(context.asset_key, key, there)
+    found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        None if here is None or partition is None else here.subset_with_partition_keys([partition]),
+        here,
+        there,
+        dynamic_partitions_store=context.instance,
+    )
+    keys = sorted(found.partitions_subset.get_partition_keys())
+    if not keys:
+        raise EmptyInputError(
+            f"input_asset: no partition of {key.to_user_string()!r} maps to {partition!r}; see its partition mapping"
+        )
+    return keys
+
+
+def _place(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, partition: str | None, storage: "Storage"
+) -> str | None:
+    """Where the files of its latest materialization stand; None where it does not say."""
+    from gristmill.outputs.manifest import read_manifest
+
+    wanted = dg.AssetRecordsFilter(key, asset_partitions=None if partition is None else [partition])
+    found = context.instance.fetch_materializations(wanted, limit=1).records
+    event = found[0].asset_materialization if found else None
+    if event is None:
+        which = "" if partition is None else f", partition {partition!r},"
+        raise EmptyInputError(
+            f"input_asset: {key.to_user_string()!r}{which} was never materialized; materialize it first"
+        )
+    place = location_of(event)
+    if place is not None and "job" in event.metadata:
+        read_manifest(storage, storage.resolve(place))  # a job's output counts only where its sentinel stands
+    return place
+
+
+def _in_files(storage: "Storage", place: str) -> "ds.Dataset":
+    import pyarrow.dataset as ds
+
+    from gristmill.inputs.files import open_files
+
+    source = open_files(storage, place)
+    filesystem, _ = storage.arrow_filesystem(source.location)
+    paths = [storage.path(file.location) for file in source.files]
+    return ds.dataset(paths, format="json" if source.format == "jsonl" else source.format, filesystem=filesystem)
+
+
+def _in_memory(value: Any) -> "ds.Dataset":
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    from gristmill.inputs.frames import open_frame
+
+    frame = open_frame(value)
+    return ds.dataset(pa.Table.from_batches(frame.open(), schema=frame.schema))
