@@ -17,6 +17,7 @@ __all__ = [
     "ResponseForm",
     "TokenLogprob",
     "chat_response",
+    "has_choices",
     "response_schema",
     "text_of",
 ]
@@ -247,7 +248,7 @@ def text_of(table: pa.Table) -> pa.Table:
         [{'response': 'Hi'}]
     """
     # outputs follow the input's columns, which may hold an earlier chat's choices
-    place = max((at for at, field in enumerate(table.schema) if _has_choices(field)), default=None)
+    place = max((at for at, field in enumerate(table.schema) if has_choices(field)), default=None)
     if place is None:
         raise SchemaError(
             "text: the output has no column 'choices', so it is not a chat's; read it without text=True "
@@ -268,7 +269,8 @@ def text_of(table: pa.Table) -> pa.Table:
     return text.add_column(len(names), RESPONSE, _first_texts(table.column(place)))
 
 
-def _has_choices(field: pa.Field) -> bool:
+def has_choices(field: pa.Field) -> bool:
+    """Whether a column holds the answers of a chat, with whatever prefix."""
     kind = field.type
     return (
         field.name.endswith(CHOICES)
