@@ -1,0 +1,6 @@
+"""A code location with what the harness is tested with, and nothing else."""
+
+import dagster as dg
+from tests.dagster.definitions import harness
+
+defs = dg.Definitions(assets=harness.ASSETS, asset_checks=harness.CHECKS, sensors=harness.SENSORS)
