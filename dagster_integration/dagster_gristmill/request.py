@@ -118,13 +118,14 @@ class BatchRequest:
 
     @property
     def code_version(self) -> str | None:
-        """What tells this request from a changed one; None for models and frames that only a run can tell."""
+        """What tells this request from one with other results; None for models and frames that only a run can tell."""
         if not isinstance(self.model, str) or self.frame is not None:
             return None
-        names = [*_SPECS, *INPUTS, "input_format", "inference_engine_options"]
-        told = {name: as_fields(getattr(self, name)) for name in names}
+        told = {name: as_fields(getattr(self, name)) for name in ("input_spec", *INPUTS, "inference_engine_options")}
+        told["function"] = (as_fields(self.job_spec) or {}).get("function_name")
+        told["output"] = {name: place for name, place in as_fields(self.output_spec).items() if name in _PLACES}
         asset = None if self.input_asset is None else self.input_asset.to_user_string()
-        return digest({**told, "model": self.model, "input_asset": asset})
+        return digest({**told, "model": self.model, "input_format": self.input_format, "input_asset": asset})
 
     def job_name(self, key: str) -> str:
         """The name of the job of a key."""
