@@ -5,6 +5,7 @@ from typing import Annotated
 import dagster as dg
 
 from dagster_gristmill.component.asset import AssetFields
+from dagster_gristmill.component.checked import Checked
 from dagster_gristmill.component.resource import ResourceFields
 from dagster_gristmill.component.scaffold import BatchInferenceScaffolder
 from dagster_gristmill.component.text import text
@@ -15,7 +16,7 @@ _tell = dg.Resolver.default
 
 
 @dg.scaffold_with(BatchInferenceScaffolder)
-class BatchInferenceComponent(dg.Component, dg.Resolvable, dg.Model):
+class BatchInferenceComponent(dg.Component, Checked):
     """Batch inference as assets: a model over a dataset, one job for each partition.
 
     Each asset comes with its checks. Locations and queries are templates over the partition: `{partition}`, the names
