@@ -18,7 +18,7 @@ def test_points_are_few_in_order_and_the_first_and_newest_are_kept(gaps: list[tu
     assert len(pace.points) <= 120
     assert pace.points == sorted(pace.points)
     assert pace.points[0] == (0.0, 0)
-    assert pace.points[-1] == (round(seconds, 2), rows)
+    assert pace.points[-1] == (round(seconds, 3), rows)
 
 
 def test_points_of_a_long_run_are_spread_over_all_of_it() -> None:

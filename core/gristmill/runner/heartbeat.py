@@ -146,7 +146,7 @@ class Heartbeat:
 
     def _note_pace(self, began: float | None, now: float, rows: int) -> None:
         if began is not None and self._ready is None:
-            self._ready = round(began - self._began, 2)
+            self._ready = round(began - self._began, 3)
             if self._pace.points:  # nothing was done before; else the first rows would seem to be spread over that time
                 self._pace.add(self._ready, self._pace.points[-1][1])
         self._pace.add(now - self._began, rows)

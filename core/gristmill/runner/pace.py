@@ -39,7 +39,7 @@ class Pace:
             seconds = max(seconds, points[-1][0])
         if len(points) > 1 and points[-1][0] - points[-2][0] < self._step:
             points.pop()  # only the newest may stand closer than a step
-        points.append((round(seconds, 2), rows))
+        points.append((round(seconds, 3), rows))
         if len(points) >= _MOST:
             self.points = [*points[:-1:2], points[-1]]
             self._step = 2 * points[-1][0] / (len(points) - 1)

@@ -9,11 +9,14 @@ from gristmill.jobs.record import JobRecord
 from gristmill.spec.job import JobSpec
 from gristmill.storage.storage import Storage
 
-__all__ = ["job_id", "job_name", "newest_of_family"]
+__all__ = ["job_id", "job_name", "newest_of_family", "rerun_number"]
 
 
 _SLUG = 60
 """At most this much of a key stands in a name; the digest tells keys apart."""
+
+_RERUN = re.compile(r"-[0-9a-f]{12}\.([0-9]+)\Z")
+"""The end of a forced rerun's id; a name may hold dots too."""
 
 
 def job_name(how: JobSpec, key: str | None = None) -> str:
@@ -61,3 +64,14 @@ def newest_of_family(storage: Storage, home: str, base: str) -> tuple[JobRecord 
             return newest, record
         newest = record
         number += 1
+
+
+def rerun_number(job: str) -> int:
+    """Which of its family a job is, by its id: 1 for the first, 2 for the first that was forced.
+
+    Example:
+        >>> rerun_number("model-1.5-696200356d13"), rerun_number("model-1.5-696200356d13.2")
+        (1, 2)
+    """
+    found = _RERUN.search(job)
+    return 1 if found is None else int(found[1])
