@@ -1,8 +1,8 @@
 """A partition in a path."""
 
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-__all__ = ["path_of"]
+__all__ = ["partition_in", "path_of"]
 
 _PLAIN = " !'()+,-.:=@_|~"
 """Characters that a partition may have in a path; the rest is percent-encoded, so that no two become one."""
@@ -18,3 +18,16 @@ def path_of(partition: str) -> str:
     encoded = quote(partition, safe=_PLAIN)
     # hidden files, to all readers, and the folder above
     return f"%{ord(encoded[0]):02X}{encoded[1:]}" if encoded[:1] in ("_", ".") else encoded
+
+
+def partition_in(segment: str) -> str:
+    """The partition that a segment of a path stands for: the other way round. Other tools' names stand for themselves.
+
+    Example:
+        >>> partition_in("2026-01-01"), partition_in("%2E.%2Feu%2F2026"), partition_in("100%")
+        ('2026-01-01', '../eu/2026', '100%')
+    """
+    try:
+        return unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        return segment
