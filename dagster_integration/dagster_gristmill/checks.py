@@ -90,7 +90,8 @@ def check_results(
         names: only these checks, as where a run selects some.
 
     Raises:
-        OSError: a storage refuses, or is out of reach. What is wrong with an output itself fails its checks.
+        OSError, or an error of the storage's client: the storage refuses, or is out of reach. What is wrong with an
+            output itself fails its checks.
     """
     from gristmill.jobs.examination import examine_output
     from gristmill.storage.storage import Storage

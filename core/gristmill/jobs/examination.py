@@ -37,7 +37,7 @@ def examine_output(
 
     Raises:
         LocationError: the location cannot be resolved.
-        OSError: the storage refuses, or is out of reach.
+        OSError, or an error of the storage's client: the storage refuses, or is out of reach.
 
     Example:
         >>> from gristmill.settings import Settings

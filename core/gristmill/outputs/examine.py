@@ -96,7 +96,7 @@ def examine(
 
     Raises:
         SpecError: a name is none of `checks.names`.
-        OSError: the storage refuses, or is out of reach.
+        OSError, or an error of the storage's client: the storage refuses, or is out of reach.
     """
     unknown = [name for name in names or () if name not in checks.names]
     if unknown:
