@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 __all__ = ["escaped", "table"]
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}  # a table is cut at bars before escapes are read
-_SPECIAL = re.compile(r"[&<>|\\`*_\[\]~!]")
+_SPECIAL = re.compile(r"[&<>|\\`*\[\]~!]|(?<![^\W_])_|_(?![^\W_])")  # within a word `_` is only itself
 
 
 def escaped(text: str) -> str:
     r"""`text` so that it is shown as it is, on one line of a paragraph or in a cell.
 
     Example:
-        >>> escaped("a|b *c*\n![](https://x/y.png)")
-        'a&#124;b \\*c\\* \\!\\[\\](https://x/y.png)'
+        >>> escaped("a|b *c*\nd_e ![](https://x/y.png)")
+        'a&#124;b \\*c\\* d_e \\!\\[\\](https://x/y.png)'
     """
     return _SPECIAL.sub(lambda match: _ENTITIES.get(match[0], f"\\{match[0]}"), " ".join(text.split()))
 
