@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _POLL = 0.3
-_TIMEOUT = 120.0
+_TIMEOUT = 240.0
 _ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 _REPOSITORY = "__repository__"
 _JOB = "__ASSET_JOB"
@@ -253,7 +253,7 @@ class GraphQL:
         given = {"backfillId": ("String!", backfill_id)}
         return str(self.ask("partitionBackfillOrError", given, "PartitionBackfill { status }")["status"])
 
-    def wait_for_backfill(self, backfill_id: str, *statuses: str, timeout: float = 300.0) -> str:
+    def wait_for_backfill(self, backfill_id: str, *statuses: str, timeout: float = 600.0) -> str:
         """Wait until a backfill is in one of the statuses, by default one that ends it."""
         ended = statuses or ("COMPLETED_SUCCESS", "COMPLETED_FAILED", "COMPLETED", "FAILED", "CANCELED")
 
@@ -264,7 +264,7 @@ class GraphQL:
         return str(self.until(look, timeout, lambda: self._story_of_backfill(backfill_id)))
 
     def wait_for_runs(
-        self, backfill_id: str, count: int, *statuses: str, timeout: float = 300.0
+        self, backfill_id: str, count: int, *statuses: str, timeout: float = 600.0
     ) -> list[dict[str, Any]]:
         """Wait until a backfill has so many runs in one of the statuses, by default those that end a run."""
 

@@ -1,6 +1,11 @@
 """The code location of the live tests."""
 
 import dagster as dg
-from tests.dagster.definitions import harness
+from tests.dagster.definitions import harness, jobs
 
-defs = dg.Definitions(assets=harness.ASSETS, asset_checks=harness.CHECKS, sensors=harness.SENSORS)
+defs = dg.Definitions(
+    assets=[*harness.ASSETS, *jobs.ASSETS],
+    asset_checks=harness.CHECKS,
+    sensors=harness.SENSORS,
+    resources=jobs.RESOURCES,
+)
