@@ -1,6 +1,6 @@
 """One asset of a `defs.yaml`: the arguments of `batch_inference_asset` as fields."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import dagster as dg
 
@@ -14,6 +14,25 @@ from gristmill.errors import SpecError
 __all__ = ["AssetFields"]
 
 _tell = dg.Resolver.default
+
+
+def _key(context: dg.ResolutionContext, given: Any) -> dg.AssetKey:
+    found = rendered(context, given)
+    return found if isinstance(found, dg.AssetKey) else dg.AssetKey.from_user_string(str(found))
+
+
+def key(description: str, *examples: str) -> dg.Resolver:
+    """How an asset's key is read: `sales/scores`."""
+    return dg.Resolver(
+        _key,
+        model_field_type=str,
+        description=description,
+        examples=list(examples) or None,
+        inject_before_resolve=False,
+    )
+
+
+Key: TypeAlias = Annotated[dg.AssetKey, key("An asset's key.")]
 
 
 def _query(context: dg.ResolutionContext, given: Any) -> Any:
@@ -30,7 +49,7 @@ def _query(context: dg.ResolutionContext, given: Any) -> Any:
 class AssetFields(Checked):
     """An asset whose materialization is a job, and whose partitions are a job each."""
 
-    key: Annotated[dg.ResolvedAssetKey, _tell(description="The asset's key.", examples=["sales/scores"])]
+    key: Annotated[dg.AssetKey, key("The asset's key.", "sales/scores")]
     reference: Annotated[
         str,
         text("The model's reference.", "python:shop:Prices", "hf:org/name", "echo:", name="model"),
@@ -51,9 +70,7 @@ class AssetFields(Checked):
     input_files: Annotated[ListingFields | None, _tell(description="Files as rows, one for each, such as images.")] = (
         None
     )
-    input_asset: Annotated[
-        dg.ResolvedAssetKey | None, _tell(description="An asset of this kind, whose output is the input.")
-    ] = None
+    input_asset: Annotated[Key | None, _tell(description="An asset of this kind, whose output is the input.")] = None
     input_format: Annotated[str | None, text("The files' format, where their names do not tell.")] = None
     input_spec: Annotated[InputFields | None, _tell(description="Parameters, and columns that name files.")] = None
     job_spec: Annotated[JobFields | None, _tell(description="Replicas, resources, rows that fail.")] = None
@@ -75,7 +92,7 @@ class AssetFields(Checked):
     checks: Annotated[ChecksFields | None, _tell(description="Asset checks on each output; null for none.")] = (
         ChecksFields()
     )
-    deps: Annotated[list[dg.ResolvedAssetKey], _tell(description="Assets that this one is made of.")] = []
+    deps: Annotated[list[Key], _tell(description="Assets that this one is made of.")] = []
     group_name: Annotated[str | None, text("The group of assets it belongs to.")] = None
     description: Annotated[str | None, text("What the asset is, for its readers.")] = None
     kinds: Annotated[list[str] | None, values("What it is made with, as labels.", ["gristmill", "sklearn"])] = None

@@ -8,6 +8,7 @@ from dagster_gristmill.component.asset import AssetFields
 from dagster_gristmill.component.checked import Checked
 from dagster_gristmill.component.resource import ResourceFields
 from dagster_gristmill.component.scaffold import BatchInferenceScaffolder
+from dagster_gristmill.component.sensor import SensorFields
 from dagster_gristmill.component.text import text
 
 __all__ = ["BatchInferenceComponent"]
@@ -39,7 +40,10 @@ class BatchInferenceComponent(dg.Component, Checked):
     ```
     """
 
-    assets: Annotated[list[AssetFields], _tell(description="The assets; each is a model over a dataset.")]
+    assets: Annotated[list[AssetFields], _tell(description="The assets; each is a model over a dataset.")] = []
+    sensors: Annotated[
+        list[SensorFields], _tell(description="Sensors that fire when an output lands, whoever wrote it.")
+    ] = []
     gristmill: Annotated[
         ResourceFields | None,
         _tell(
@@ -60,8 +64,9 @@ class BatchInferenceComponent(dg.Component, Checked):
         )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
-        """The assets with their checks, the resource, and the sensors."""
+        """The assets with their checks, the sensors, and the resource."""
         return dg.Definitions(
             assets=[one.definition(resource_key=self.resource_key) for one in self.assets],
+            sensors=[one.definition(resource_key=self.resource_key) for one in self.sensors],
             resources={} if self.gristmill is None else {self.resource_key: self.gristmill.resource()},
         )

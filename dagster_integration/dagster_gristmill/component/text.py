@@ -49,7 +49,13 @@ def values(description: str, *examples: Any) -> dg.Resolver:
 
 def labels(description: str, *examples: Any) -> dg.Resolver:
     """How tags are read: names and texts."""
-    return dg.Resolver(_labels, description=description, examples=list(examples) or None, inject_before_resolve=False)
+    return dg.Resolver(
+        _labels,
+        model_field_type=dict[str, str | bool | int | float],
+        description=description,
+        examples=list(examples) or None,
+        inject_before_resolve=False,
+    )
 
 
 def _label(value: Any) -> str:
