@@ -50,7 +50,7 @@ def materialization_metadata(job: "Job", manifest: "Manifest", *, partitioned: b
         "errors": manifest.errors,
         **{_plain(name): _number(value) for name, value in manifest.tokens.items()},
         **({} if progress is None else _rates(progress)),
-        "duration (s)": seconds,
+        "duration (s)": round(seconds, 3),
         **{name: _brief(spent) for name, spent in hours.items() if spent or name == "worker hours"},
         "started": dg.MetadataValue.timestamp(manifest.started),
         "finished": dg.MetadataValue.timestamp(manifest.finished),

@@ -16,7 +16,7 @@ _WIDTH, _HEIGHT = 640, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 26, 28
 _INK = "#8b93a1"  # a gray that reads on white and on black
 _LINE = "#5b7fff"
-_STEPS = (1, 2, 3, 4, 5, 6, 8, 10)
+_STEPS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 _UNITS = ((1.0, "s"), (60.0, "min"), (3600.0, "h"))
 _SLOWEST = 0.5
 """Below so many rows per second the axis counts by the minute, and so on."""

@@ -93,6 +93,8 @@ class _Preview:
             return self._image(value, alt=name) or escaped(cell(value))
         if is_file and isinstance(value, str):
             return self._file(value, width)
+        if name == self._job.request.messages and isinstance(value, list):
+            value = _said(value)
         return escaped(cell(value[: 8 * width] if isinstance(value, str) else value, width))
 
     def _file(self, reference: str, width: int) -> str:
@@ -160,6 +162,13 @@ def _with_texts(found: "pa.Table") -> "pa.Table":
         return text_of(found)
     except SchemaError:
         return found
+
+
+def _said(messages: list[Any]) -> Any:
+    """Messages as they would be said; as they are where they hold more than text."""
+    if not all(isinstance(one, dict) and isinstance(one.get("content"), str) for one in messages):
+        return messages
+    return " ".join(f"{one.get('role')}: {one['content']}" for one in messages)
 
 
 def _chosen(names: list[str]) -> tuple[list[str], list[str]]:

@@ -72,7 +72,7 @@ def test_chats_are_shown_as_text(settings: Settings, tmp_path: Path) -> None:
     rows = pa.table({"id": [7], "messages": [[{"role": "user", "content": "How are you?"}]]})
     text = shown(settings, rows, tmp_path / "out", "echo:chat", inference_engine_options={"output_prefix": "chat_"})
     assert text.splitlines()[0] == "| id | messages | response |"
-    assert text.splitlines()[2].endswith("| How are you? |")
+    assert text.splitlines()[2] == "| 7 | user: How are you? | How are you? |"
 
 
 def test_failed_rows_say_why(settings: Settings, tmp_path: Path) -> None:
