@@ -75,7 +75,8 @@ def batch_inference_asset(
         input_files: files as rows of one column: a location, or `{"location": ..., "pattern": ...,
             "column_name": ...}`.
         input_asset: the asset whose output is the input: its files where its materialization says where they stand
-            (`location`, `dagster/uri` or `path`), else what its I/O manager loads. A `dg.AssetDep` may map partitions.
+            (`location` or `dagster/uri` in its metadata), else what its I/O manager loads. A `dg.AssetDep` may map
+            partitions.
         input_format: the format of the files, where their names do not tell.
         input_spec: params and file columns: `InputSpec(...)`, or a dict.
         job_spec: replicas, resources, what to do with failing rows: `JobSpec(...)`, or a dict.

@@ -1,4 +1,4 @@
-"""Fixtures of the Dagster tests: an instance that keeps what it is told, and a table to work on.
+"""Fixtures of the Dagster tests: instances, and a table to work on.
 
 There is no `__init__.py` in this folder: with one, pytest would import the folder under the name `dagster`.
 """
@@ -20,8 +20,15 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """An instance in a folder of the test's own, as a real one keeps its runs and events."""
+def instance() -> Iterator[dg.DagsterInstance]:
+    """An instance that keeps its runs and events in memory."""
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def kept_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance that keeps them in a folder of the test's own, as a real one does."""
     (tmp_path / "dagster").mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as made:
         yield made
