@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 import yaml
 from dagster.components.testing import create_defs_folder_sandbox
@@ -361,6 +362,29 @@ def test_a_sensor_asks_for_the_partition_whose_output_has_landed(lake: Path, ins
         with dg.build_sensor_context(instance, resources=dict(defs.resources or {}), definitions=defs) as context:
             (asked,) = sensor.evaluate_tick(context).run_requests
     assert asked.partition_key == "2026-01-02"
+
+
+def test_other_assets_load_an_output_with_the_io_manager_of_the_file(lake: Path, instance: dg.DagsterInstance) -> None:
+    text = f"""
+    gristmill: {{}}
+    io_manager_key: outputs
+    assets:
+      - key: gross
+        model: "echo:"
+        input_location: "{lake}/orders/*/*.parquet"
+        output_spec: {{location: "{lake}/gross", mode: overwrite}}
+    """
+
+    @dg.asset(ins={"gross": dg.AssetIn(input_manager_key="outputs")})
+    def rows(gross: pa.Table) -> dg.MaterializeResult[Any]:
+        return dg.MaterializeResult(metadata={"rows": gross.num_rows})
+
+    with project(text, "gristmill: {}\nio_manager_key: outputs") as defs:
+        resources = dict(defs.resources or {})
+        result = dg.materialize([*(defs.assets or ()), rows], resources=resources, instance=instance)
+    (event,) = result.asset_materializations_for_node("rows")
+    assert event.metadata["rows"].value == 30
+    assert "io_manager_key: an I/O manager needs the resource" in refused("io_manager_key: outputs")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ from dagster_gristmill.component.resource import ResourceFields
 from dagster_gristmill.component.scaffold import BatchInferenceScaffolder
 from dagster_gristmill.component.sensor import SensorFields
 from dagster_gristmill.component.text import text
+from dagster_gristmill.io_manager import GristmillIOManager
+from dagster_gristmill.resource import GristmillResource
+from gristmill.errors import SpecError
 
 __all__ = ["BatchInferenceComponent"]
 
@@ -52,6 +55,14 @@ class BatchInferenceComponent(dg.Component, Checked):
         ),
     ] = None
     resource_key: Annotated[str, text("The resource's key.")] = "gristmill"
+    io_manager_key: Annotated[
+        str | None, text("Gives an I/O manager of this key, with which other assets load outputs.", "outputs")
+    ] = None
+
+    def check(self) -> None:
+        """Refuse an I/O manager without a resource."""
+        if self.io_manager_key is not None and self.gristmill is None:
+            raise SpecError("io_manager_key: an I/O manager needs the resource; give `gristmill` in this file, too")
 
     @classmethod
     def get_spec(cls) -> dg.ComponentTypeSpec:
@@ -68,5 +79,11 @@ class BatchInferenceComponent(dg.Component, Checked):
         return dg.Definitions(
             assets=[one.definition(resource_key=self.resource_key) for one in self.assets],
             sensors=[one.definition(resource_key=self.resource_key) for one in self.sensors],
-            resources={} if self.gristmill is None else {self.resource_key: self.gristmill.resource()},
+            resources=self._resources(),
         )
+
+    def _resources(self) -> dict[str, GristmillResource | GristmillIOManager]:
+        if self.gristmill is None:
+            return {}
+        loads = {} if self.io_manager_key is None else {self.io_manager_key: self.gristmill.io_manager()}
+        return {self.resource_key: self.gristmill.resource(), **loads}

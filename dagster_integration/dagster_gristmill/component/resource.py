@@ -8,6 +8,7 @@ import dagster as dg
 
 from dagster_gristmill.component.checked import Checked
 from dagster_gristmill.component.text import text, values
+from dagster_gristmill.io_manager import GristmillIOManager
 from dagster_gristmill.resource import GristmillResource
 from gristmill.errors import SpecError
 from gristmill.settings import EndpointSettings, PoolSettings, ResolverSettings
@@ -147,6 +148,10 @@ class ResourceFields(Checked):
         """The resource; two components that say the same share one, as Dagster asks of resources with one key."""
         return _shared(_Described(self))
 
+    def io_manager(self) -> GristmillIOManager:
+        """What loads outputs with this resource; shared likewise."""
+        return _loading(_Described(self))
+
 
 class _Described:
     """Fields that say the same are the same."""
@@ -180,6 +185,11 @@ def _shared(described: _Described) -> GristmillResource:
         if name in given:
             given[name] = {key: one.given() for key, one in given[name].items()}
     return GristmillResource(**given)
+
+
+@cache
+def _loading(described: _Described) -> GristmillIOManager:
+    return GristmillIOManager(gristmill=_shared(described))
 
 
 def _with_stand_ins(fields: dict[str, Any]) -> dict[str, Any]:
