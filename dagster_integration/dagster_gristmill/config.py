@@ -6,9 +6,12 @@ They have the fields of the settings of the same names (see `gristmill.settings`
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-__all__ = ["EndpointConfig", "PoolConfig"]
+__all__ = ["STRICT", "EndpointConfig", "PoolConfig"]
+
+STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
+"""A field that is none is refused, and what stood in it is not repeated: it may be a secret, misspelt."""
 
 
 class PoolConfig(dg.Config):
@@ -22,6 +25,8 @@ class PoolConfig(dg.Config):
         placement_timeout: seconds to wait for the first replica to be placed.
         init: for `ray` without an address: keyword arguments of `ray.init`.
     """
+
+    model_config = STRICT
 
     kind: str = Field(description="inline, local or ray")
     address: str | None = Field(None, description="The Jobs API of a Ray cluster, such as http://head:8265")
@@ -39,6 +44,8 @@ class EndpointConfig(dg.Config):
         api_key: sent as a bearer token; give it as `EnvVar`.
         options: further fields of the settings, such as `{"requests_per_minute": 600}`.
     """
+
+    model_config = STRICT
 
     base_url: str | None = Field(None, description="The address before /chat/completions")
     api_key: str | None = Field(None, description="Sent as a bearer token; give it as an EnvVar")

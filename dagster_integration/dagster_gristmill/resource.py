@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from dagster_gristmill.config import EndpointConfig, PoolConfig
+from dagster_gristmill.config import STRICT, EndpointConfig, PoolConfig
 from gristmill.errors import SpecError
 from gristmill.settings import Settings
 from gristmill.spec.secrets import with_secrets
@@ -41,6 +41,8 @@ class GristmillResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         ...     storage_secrets={"s3": {"key": dg.EnvVar("S3_KEY"), "secret": dg.EnvVar("S3_SECRET")}},
         ... )
     """
+
+    model_config = STRICT
 
     home: str | None = Field(None, description="Where job records live: a folder or bucket that all machines reach")
     stages: dict[str, str] = Field({}, description="Stage names to the locations they stand for")
