@@ -87,6 +87,10 @@ class GraphQL:
             raise GraphQLError(f"{field}: {json.dumps(answer)[:4000]}")
         return answer
 
+    def place(self) -> dict[str, str]:
+        """What selects the code location, in many an input of the schema."""
+        return {"repositoryLocationName": self.location, "repositoryName": _REPOSITORY}
+
     # The server
 
     def daemons(self) -> dict[str, bool]:
@@ -131,7 +135,7 @@ class GraphQL:
             config: the run's configuration.
         """
         every = {**({} if partition is None else {"dagster/partition": partition}), **(tags or {})}
-        selector = {**self._place(), "jobName": _JOB, "assetSelection": [_key(asset) for asset in assets]}
+        selector = {**self.place(), "jobName": _JOB, "assetSelection": [_key(asset) for asset in assets]}
         if checks is not None:
             selector["assetCheckSelection"] = [{"assetKey": _key(asset), "name": name} for asset, name in checks]
         given = {"selector": selector, "runConfigData": config or {}, "executionMetadata": {"tags": _tags(every)}}
@@ -378,11 +382,8 @@ class GraphQL:
         failed = [self.story(run["runId"]) for run in runs if run["status"] == "FAILURE"]
         return "\n".join([f"backfill {backfill_id}: {self.backfill_status(backfill_id)}", *told, *failed[:2]])
 
-    def _place(self) -> dict[str, Any]:
-        return {"repositoryLocationName": self.location, "repositoryName": _REPOSITORY}
-
     def _sensor(self, name: str) -> dict[str, Any]:
-        return {**self._place(), "sensorName": name}
+        return {**self.place(), "sensorName": name}
 
 
 def _key(asset: str) -> dict[str, list[str]]:

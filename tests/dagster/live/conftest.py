@@ -10,12 +10,17 @@ from tests.dagster.dev import Dev
 from tests.dagster.graphql import GraphQL
 
 _LIVE = Path(__file__).parent
+_SECRETS = {
+    "LIVE_API_KEY": "sk-live-3f81c2ab90",
+    "LIVE_S3_KEY": "some-user",
+    "LIVE_S3_SECRET": "hidden-option-77d1e0",
+}
 
 
 @pytest.fixture(scope="session")
 def dagster() -> Iterator[Dev]:
     """One real server for all tests, with the definitions of `live.py`."""
-    with Dev("tests.dagster.definitions.live") as server:
+    with Dev("tests.dagster.definitions.live", environment=_SECRETS) as server:
         _running.append(server)
         yield server
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.bench import generations, until
+from tests.bench import generations
 
 from gristmill import JobStatus
 
