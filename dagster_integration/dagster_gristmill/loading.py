@@ -81,8 +81,9 @@ def _name(kind: Any, annotation: Any) -> str:
     package = str(getattr(kind, "__module__", "")).partition(".")[0].removeprefix("_")
     name = f"{package}.{getattr(kind, '__qualname__', '')}"
     if name not in FORMS:
+        shown = annotation.__qualname__ if isinstance(annotation, type) else annotation
         raise SpecError(
-            f"an output cannot be loaded as {getattr(annotation, '__qualname__', annotation)!s}; annotate the input "
+            f"an output cannot be loaded as {shown}; annotate the input "
             f"with {', '.join(FORMS)}, or dict[str, ...] of one of them for several partitions by key"
         )
     return name
@@ -156,10 +157,10 @@ def _dataset(storage: "Storage", outputs: Sequence[Standing], selection: Selecti
     from gristmill.outputs.read import open_output
 
     parts = [open_output(storage, output.location) for output in outputs]
-    whole = parts[0] if len(parts) == 1 else ds.dataset(parts)
-    if selection.columns is None:
-        return whole
-    return whole.replace_schema(pa.schema([whole.schema.field(name) for name in selection.columns]))
+    if selection.columns is not None:
+        schemas = [pa.schema([part.schema.field(name) for name in selection.columns]) for part in parts]
+        parts = [part.replace_schema(schema) for part, schema in zip(parts, schemas, strict=True)]
+    return parts[0] if len(parts) == 1 else ds.dataset(parts)
 
 
 def _pandas(storage: "Storage", outputs: Sequence[Standing], selection: Selection) -> Any:
@@ -184,8 +185,9 @@ def _lazy(storage: "Storage", outputs: Sequence[Standing], selection: Selection)
         )
         for output in outputs
     ]
-    whole = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal")
-    return whole if selection.columns is None else whole.select(selection.columns)
+    if selection.columns is not None:
+        frames = [frame.select(selection.columns) for frame in frames]
+    return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal")
 
 
 def _relation(storage: "Storage", outputs: Sequence[Standing], selection: Selection) -> Any:
