@@ -34,7 +34,7 @@ class FollowedJob:
         self._label = label
         self._log = log
         self._watch = Watch(began=now, say_every=log_interval, longest_pause=poll_interval)
-        self._tail = LogTail(job)
+        self._tail = None if job.status.is_terminal else LogTail(job)  # what was finished before has been told
 
     def look(self, now: float) -> bool:
         """Look once more; whether the job has ended.
@@ -45,11 +45,16 @@ class FollowedJob:
         self._watch = observe(self._watch, self.job, now=now)
         if self._watch.due is not None:
             self._log.info("%s%s", self._label, self._watch.due)
-        lines = self._tail.lines()
+        if self._tail is not None:
+            self._tell(self._tail.lines())
+            while self._watch.has_ended and (lines := self._tail.lines(last=True)):
+                self._tell(lines)
+        return self._watch.has_ended
+
+    def _tell(self, lines: list[str]) -> None:
         if lines:
             sys.stdout.write("".join(f"{self._label}{line}\n" for line in lines))
             sys.stdout.flush()
-        return self._watch.has_ended
 
     def pause(self, now: float) -> float:
         """Seconds until the next look."""

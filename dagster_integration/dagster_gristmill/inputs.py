@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["asset_input", "location_of"]
 
 _NAMES = ("location", "dagster/uri")
-"""How a materialization says where its files stand: Gristmill's own word, and Dagster's. Not `path`, which Dagster's I/O
-manager has for files that only it can read."""
+"""How a materialization says where its files stand: Gristmill's own word, and Dagster's.
+
+Not `path`, which Dagster's I/O manager has for files that only it can read.
+"""
 
 
 def location_of(event: dg.AssetMaterialization) -> str | None:
