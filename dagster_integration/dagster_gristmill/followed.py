@@ -23,10 +23,19 @@ class FollowedJob:
         now: seconds of the clock that `look` is given too.
         log_interval: seconds between lines of progress.
         poll_interval: seconds between two looks at most.
+        prints: whether to forward what it prints; that of a job which was done before has been told.
     """
 
     def __init__(
-        self, job: "Job", *, label: str, log: "logging.Logger", now: float, log_interval: float, poll_interval: float
+        self,
+        job: "Job",
+        *,
+        label: str,
+        log: "logging.Logger",
+        now: float,
+        log_interval: float,
+        poll_interval: float,
+        prints: bool = True,
     ) -> None:
         from gristmill.jobs.tail import LogTail
 
@@ -34,7 +43,7 @@ class FollowedJob:
         self._label = label
         self._log = log
         self._watch = Watch(began=now, say_every=log_interval, longest_pause=poll_interval)
-        self._tail = None if job.status.is_terminal else LogTail(job)  # what was finished before has been told
+        self._tail = LogTail(job) if prints else None
 
     def look(self, now: float) -> bool:
         """Look once more; whether the job has ended.
@@ -45,13 +54,21 @@ class FollowedJob:
         self._watch = observe(self._watch, self.job, now=now)
         if self._watch.due is not None:
             self._log.info("%s%s", self._label, self._watch.due)
-        if self._tail is not None:
-            self._tell(self._tail.lines())
-            while self._watch.has_ended and (lines := self._tail.lines(last=True)):
-                self._tell(lines)
+        self._forward()
         return self._watch.has_ended
 
-    def _tell(self, lines: list[str]) -> None:
+    def _forward(self) -> None:
+        if self._tail is None:
+            return
+        try:
+            self._print(self._tail.lines())
+            while self._watch.has_ended and (lines := self._tail.lines(last=True)):
+                self._print(lines)
+        except Exception as error:  # noqa: BLE001 - each storage has errors of its own, and logs are no reason to fail
+            self._tail = None
+            self._log.warning("%swhat job %s prints cannot be read: %s", self._label, self.job.id, error)
+
+    def _print(self, lines: list[str]) -> None:
         if lines:
             sys.stdout.write("".join(f"{self._label}{line}\n" for line in lines))
             sys.stdout.flush()

@@ -119,6 +119,7 @@ class Step:
                 self.log.error("%s failed: %s", partition, error)  # noqa: TRY400 - the trace stands in the job's log
 
     def _start(self, partition: str | None) -> FollowedJob:
+        began = time.time()
         job = self._submit(partition)
         job.hold(self.holder)
         if job.status in (JobStatus.CANCELLING, JobStatus.CANCELLED):
@@ -133,6 +134,7 @@ class Step:
             now=time.monotonic(),
             log_interval=self.log_interval,
             poll_interval=self.poll_interval,
+            prints=not job.status.is_terminal or (job.state().completed or began) >= began,
         )
 
     def _submit(self, partition: str | None) -> "Job":

@@ -129,3 +129,9 @@ def test_a_second_step_attaches_to_the_job_that_lives(step, settings):
 def test_what_a_job_prints_stands_in_the_output_of_the_step(step, capsys):
     assert list(step(partitions=("2026-01-02",), delays=0.0).run(record)) == ["2026-01-02"]
     assert "[runner]" in capsys.readouterr().out
+
+
+def test_what_a_job_printed_that_was_done_before_is_not_told_again(step, capsys):
+    for expected in (True, False):
+        assert list(step(partitions=("2026-01-02",), delays=0.0).run(record)) == ["2026-01-02"]
+        assert ("[runner]" in capsys.readouterr().out) is expected
