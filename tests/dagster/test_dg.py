@@ -1,9 +1,11 @@
 """The component under `dg`: listed, scaffolded, checked and launched, by processes as a person starts them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from tests.dagster.dg import dg, new_project
+from tests.docs.pages import ROOT
 
 import gristmill
 from gristmill.settings import Settings
@@ -45,3 +47,15 @@ def test_the_checks_name_the_wrong_field_and_its_line(project: Path) -> None:
     said = dg(project, "check", "defs", fails=True)
     assert f"{file}:7" in said
     assert "has the field {day}, which nothing fills" in said
+
+
+def test_the_example_project_loads_and_runs_as_it_stands(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRISTMILL_EXAMPLES", str(tmp_path))
+    example = tmp_path / "project"
+    shutil.copytree(ROOT / "example_dags/dagster_project", example)
+    assert "All definitions loaded successfully" in dg(example, "check", "defs")
+    dg(example, "launch", "--assets", "orders,gross,totals", "--partition", "2026-01-02")
+    output = gristmill.read_output(tmp_path / "dagster/shop/gross/2026-01-02")
+    assert output["gross"].to_pylist() == [row / 4 * 1.2 for row in range(500)]

@@ -1,0 +1,1 @@
+"""All of this folder is loaded."""
