@@ -19,13 +19,15 @@ from gristmill.spec.row_error import ERROR_COLUMN
 from gristmill.storage.failure import TransientError
 from gristmill.storage.location import join
 from gristmill.storage.storage import Storage
-from gristmill.wording.text import count, duration
+from gristmill.wording.text import count, cut, duration
 
 __all__ = ["CheckFinding", "Origin", "examine", "freshness"]
 
 _THREADS = 8
 _AHEAD = 64
 _NAMED = 10
+_TOLD = 500
+"""Characters of a list of columns; an output may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +207,11 @@ class _Output:
         facts: dict[str, int | float | str] = {
             "rows": manifest.rows,
             "nulls": sum(nulls.values()),
-            "columns": ", ".join(columns),
+            "columns": cut(", ".join(columns), _TOLD),
         }
         of = f"{count(manifest.rows - manifest.errors, 'row')} without an error"
         if not nulls:
-            return _passed("no_nulls", f"no null in {', '.join(columns)} in {of}", facts)
+            return _passed("no_nulls", f"no null in {cut(', '.join(columns), _TOLD)} in {of}", facts)
         told = ", ".join(f"{name!r} in {count(number)}" for name, number in list(nulls.items())[:_NAMED])
         more = f" and {len(nulls) - _NAMED} more columns" if len(nulls) > _NAMED else ""
         return _failed("no_nulls", f"null: {told}{more} of {of}", facts)
