@@ -28,8 +28,10 @@ class GristmillIOManager(dg.ConfigurableIOManager):
 
     The input's annotation says what it is loaded as: `pyarrow.Table` (also where it says nothing), `pandas.DataFrame`,
     `polars.DataFrame`; or, read in pieces, whatever its size, `pyarrow.dataset.Dataset`, `polars.LazyFrame` (of local
-    files), `duckdb.DuckDBPyRelation`. What reads a bucket in pieces is best read to its end: Arrow may abort a process
-    that exits while it still reads ahead, though what the step has done is recorded by then. Several partitions come as one, in their order, or as `dict[str, ...]` by key.
+    files), `duckdb.DuckDBPyRelation`. Several partitions come as one, in their order, or as `dict[str, ...]` by key.
+
+    What reads a bucket in pieces is best read to its end: Arrow may abort a process that exits while it still reads
+    ahead (https://github.com/apache/arrow/issues/45214), though what the step has done is recorded by then.
 
     The input's metadata may say more: `columns`, a list of them; `text`, True for the texts of a chat's answers (see
     `gristmill.read_output`); `allow_missing_partitions`, True to leave out those that were never materialized.
