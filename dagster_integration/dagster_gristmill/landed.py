@@ -78,7 +78,7 @@ def _metadata(landing: "Landing", *, partitioned: bool) -> dict[str, Any]:
         "model": manifest.model,
         "rows": manifest.rows,
         "errors": manifest.errors,
-        **{name.replace("_", " "): value for name, value in manifest.tokens.items()},
+        **{name.replace("_", " "): _number(value) for name, value in manifest.tokens.items()},
         "files": landing.sighting.files,
         "bytes": landing.sighting.bytes,
         "duration (s)": (manifest.finished - manifest.started).total_seconds(),
@@ -89,3 +89,7 @@ def _metadata(landing: "Landing", *, partitioned: bool) -> dict[str, Any]:
             columns=[dg.TableColumn(column.name, type=column.type) for column in manifest.columns]
         ),
     }
+
+
+def _number(value: float) -> int | float:
+    return int(value) if float(value).is_integer() else value

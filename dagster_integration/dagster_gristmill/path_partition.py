@@ -49,9 +49,11 @@ class PathPartition:
                 f" (given: {', '.join(given)})"
             )
         parts = given if isinstance(given, Mapping) else {"": given}
-        self._templates = {name: Template(text, what="partition_key") for name, text in parts.items()}
-        for template in self._templates.values():
-            template.check(frozenset(fields))
+        own: dict[str, str | Template] = {f"{{{name}}}": name for name in fields}
+        for text in parts.values():
+            Template(text, what="partition_key").check(frozenset(fields))
+        # a field alone needs no filling in
+        self._parts_of_key = {name: own.get(text, Template(text, what="partition_key")) for name, text in parts.items()}
         self._is_multi = isinstance(given, Mapping)
         self._is_none = not given
 
@@ -64,7 +66,10 @@ class PathPartition:
         """The key; a `MultiPartitionKey` where there are dimensions; None where there are no partitions."""
         if self._is_none:
             return None
-        parts = {name: template.fill(fields) for name, template in self._templates.items()}
+        parts = {
+            name: fields[part] if isinstance(part, str) else part.fill(fields)
+            for name, part in self._parts_of_key.items()
+        }
         if self._is_multi:
             return dg.MultiPartitionKey(parts)
         key = parts[""]
@@ -74,20 +79,23 @@ class PathPartition:
 
     def known(self, keys: Iterable[str | None], instance: dg.DagsterInstance) -> frozenset[str | None]:
         """Those of the keys that are of the definition now. A dynamic one takes any: see `additions`."""
+        given = [key for key in dict.fromkeys(keys) if key is None or self._is_well_formed(key)]
         with dg.partition_loading_context(datetime.now(UTC), instance):
-            return frozenset(key for key in keys if key is None or self._is_known(key))
-
-    def _is_known(self, key: str) -> bool:
-        if self._is_multi and len(key.split(_DIVIDER)) != len(self._templates):
-            return False
-        if self._definition is None:
-            return True
-        if not self._dimensions:
-            return _is_dynamic(self._definition) or self._definition.has_partition_key(key)
-        return isinstance(key, dg.MultiPartitionKey) and all(
-            _is_dynamic(dimension) or dimension.has_partition_key(key.keys_by_dimension[name])
-            for name, dimension in self._dimensions.items()
+            # each part once: a hundred thousand keys may be of ten thousand days and ten regions
+            known = {
+                name: {
+                    part for part in {_part(key, name) for key in given if key is not None} if _has(definition, part)
+                }
+                for name, definition in self._parts()
+            }
+        return frozenset(
+            key for key in given if key is None or all(_part(key, name) in parts for name, parts in known.items())
         )
+
+    def _is_well_formed(self, key: str) -> bool:
+        if self._is_multi and key.count(_DIVIDER) != len(self._parts_of_key) - 1:
+            return False
+        return not self._dimensions or isinstance(key, dg.MultiPartitionKey)
 
     def additions(
         self, keys: Iterable[str | None], instance: dg.DagsterInstance
@@ -98,8 +106,7 @@ class PathPartition:
             for name, definition in self._parts():
                 if key is None or not _is_dynamic(definition):
                     continue
-                part = key.keys_by_dimension[name] if isinstance(key, dg.MultiPartitionKey) else str(key)
-                wanted.setdefault(str(getattr(definition, "name", "")), set()).add(part)
+                wanted.setdefault(str(getattr(definition, "name", "")), set()).add(_part(key, name))
         lacking = {
             name: [part for part in sorted(parts) if not instance.has_dynamic_partition(name, part)]
             for name, parts in sorted(wanted.items())
@@ -117,6 +124,14 @@ def _dimensions(definition: dg.PartitionsDefinition | None) -> dict[str, dg.Part
     if not isinstance(definition, dg.MultiPartitionsDefinition):
         return {}
     return {one.name: one.partitions_def for one in definition.partitions_defs}
+
+
+def _part(key: str, dimension: str) -> str:
+    return key.keys_by_dimension[dimension] if dimension and isinstance(key, dg.MultiPartitionKey) else str(key)
+
+
+def _has(definition: dg.PartitionsDefinition, part: str) -> bool:
+    return _is_dynamic(definition) or definition.has_partition_key(part)
 
 
 def _is_dynamic(definition: dg.PartitionsDefinition) -> bool:

@@ -1,7 +1,6 @@
 """Sensors that see outputs land: what Dagster is told of them, once, and what is refused while a sensor is defined."""
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,15 @@ BOTH = dg.MultiPartitionsDefinition({"region": REGIONS, "date": DAYS})
 class Ticks:
     """Ticks of a sensor, after each of which Dagster does with the result what its daemon does."""
 
-    def __init__(self, instance: dg.DagsterInstance, sensor: dg.SensorDefinition, *assets: Any, **resource: Any):
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        sensor: dg.SensorDefinition,
+        *assets: Any,
+        stored: bool = False,
+        **resource: Any,
+    ) -> None:
+        self.stored = stored  # one in a folder, where Dagster looks up what partitions there are
         self.instance = instance
         self.sensor = sensor
         self.defs = dg.Definitions(
@@ -39,7 +46,7 @@ class Ticks:
     def tick(self) -> Any:
         context = dg.build_sensor_context(
             instance=self.instance,
-            instance_ref=self.instance.get_ref() if self.instance.is_persistent else None,
+            instance_ref=self.instance.get_ref() if self.stored else None,
             cursor=self.cursor,
             definitions=self.defs,
             resources={"gristmill": self.defs.resources["gristmill"]},
@@ -81,13 +88,6 @@ def materializations(instance: dg.DagsterInstance) -> list[dg.AssetMaterializati
 
 
 @pytest.fixture
-def memory() -> Iterator[dg.DagsterInstance]:
-    """An instance in memory, which is made sooner than one in a folder."""
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
 def scores(storage: Storage, tmp_path: Path) -> Path:
     return tmp_path / "scores"
 
@@ -120,22 +120,22 @@ def test_an_output_is_a_materialization_with_what_its_manifest_tells(
 
 
 def test_an_asset_without_partitions_is_one_location(
-    memory: dg.DagsterInstance, storage: Storage, scores: Path
+    instance: dg.DagsterInstance, storage: Storage, scores: Path
 ) -> None:
-    ticks = Ticks(memory, sentinel_sensor("landed", location=scores, asset_key="shop/scores"), external())
+    ticks = Ticks(instance, sentinel_sensor("landed", location=scores, asset_key="shop/scores"), external())
     assert ticks.tick().skip_message == "1 location, none with a _SUCCESS"
     publish(storage, scores)
     assert [ticks.reported(), ticks.reported()] == [[None], []]
-    (event,) = materializations(memory)
+    (event,) = materializations(instance)
     assert event.metadata["dagster/row_count"].value == 2
     publish(storage, scores, "job-b", generation=2)
     assert ticks.reported() == [None]
 
 
 def test_a_run_is_requested_for_each_output_with_its_partition(
-    memory: dg.DagsterInstance, storage: Storage, scores: Path
+    instance: dg.DagsterInstance, storage: Storage, scores: Path
 ) -> None:
-    ticks = Ticks(memory, sentinel_sensor("landed", location=scores / "{date}", target=consumer(DAYS)))
+    ticks = Ticks(instance, sentinel_sensor("landed", location=scores / "{date}", target=consumer(DAYS)))
     assert ticks.tick().skip_message == "no location yet"
     publish(storage, scores / "2026-01-01", "job-a")
     publish(storage, scores / "2026-01-02", "job-b")
@@ -147,9 +147,9 @@ def test_a_run_is_requested_for_each_output_with_its_partition(
     assert ticks.tick().skip_message == "2 locations, 2 with a _SUCCESS, nothing new"
 
 
-def test_both_are_told_of_the_same_sentinel(memory: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
+def test_both_are_told_of_the_same_sentinel(instance: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
     sensor = sentinel_sensor("landed", location=scores / "{date}", asset_key=external(DAYS), target=consumer(DAYS))
-    ticks = Ticks(memory, sensor, external(DAYS))
+    ticks = Ticks(instance, sensor, external(DAYS))
     publish(storage, scores / "2026-01-01")
     result = ticks.tick()
     assert [one.partition_key for one in result.run_requests] == ["2026-01-01"]
@@ -167,10 +167,12 @@ def test_both_are_told_of_the_same_sentinel(memory: dg.DagsterInstance, storage:
     ],
     ids=["job", "job name", "selection", "key"],
 )
-def test_targets_are_those_of_any_sensor(memory: dg.DagsterInstance, storage: Storage, scores: Path, made: Any) -> None:
+def test_targets_are_those_of_any_sensor(
+    instance: dg.DagsterInstance, storage: Storage, scores: Path, made: Any
+) -> None:
     asset = consumer(DAYS)
     sensor = sentinel_sensor("landed", location=scores / "{date}", partitions_def=DAYS, **made(asset))
-    ticks = Ticks(memory, sensor, asset)
+    ticks = Ticks(instance, sensor, asset)
     if sensor.targets and not sensor.has_jobs:
         ticks.defs = dg.Definitions.merge(ticks.defs, dg.Definitions(jobs=[dg.define_asset_job("after", [asset])]))
     publish(storage, scores / "2026-01-01")
@@ -178,24 +180,24 @@ def test_targets_are_those_of_any_sensor(memory: dg.DagsterInstance, storage: St
 
 
 def test_several_fields_are_the_dimensions_of_a_multi_partition(
-    memory: dg.DagsterInstance, storage: Storage, scores: Path
+    instance: dg.DagsterInstance, storage: Storage, scores: Path
 ) -> None:
     sensor = sentinel_sensor(
         "landed", location=scores / "{region}/{date}", asset_key=external(BOTH), target=consumer(BOTH)
     )
-    ticks = Ticks(memory, sensor, external(BOTH))
+    ticks = Ticks(instance, sensor, external(BOTH))
     publish(storage, scores / "eu/2026-01-01")
     (request,) = ticks.tick().run_requests
     assert request.tags["dagster/partition/region"] == "eu"
-    (event,) = materializations(memory)
+    (event,) = materializations(instance)
     assert event.partition == dg.MultiPartitionKey({"region": "eu", "date": "2026-01-01"})
     assert event.partition.keys_by_dimension == {"region": "eu", "date": "2026-01-01"}
 
 
 def test_the_whole_key_of_a_multi_partition_may_be_one_field(
-    memory: dg.DagsterInstance, storage: Storage, scores: Path
+    instance: dg.DagsterInstance, storage: Storage, scores: Path
 ) -> None:
-    ticks = Ticks(memory, sentinel_sensor("landed", location=scores / "{partition}", target=consumer(BOTH)))
+    ticks = Ticks(instance, sentinel_sensor("landed", location=scores / "{partition}", target=consumer(BOTH)))
     publish(storage, scores / "2026-01-01|eu")
     publish(storage, scores / "eu")
     result = ticks.tick()
@@ -203,26 +205,26 @@ def test_the_whole_key_of_a_multi_partition_may_be_one_field(
     assert ticks.tick().skip_message.endswith(f"; {scores}/eu: 'eu' is no partition")
 
 
-def test_the_key_may_be_made_of_several_folders(memory: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
+def test_the_key_may_be_made_of_several_folders(instance: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
     days = sentinel_sensor("days", location=scores / "{y}/{m}/{d}", target=consumer(DAYS), partition_key="{y}-{m}-{d}")
     publish(storage, scores / "2026/01/02")
-    assert Ticks(memory, days).requested() == ["2026-01-02"]
+    assert Ticks(instance, days).requested() == ["2026-01-02"]
     both = sentinel_sensor(
         "both",
         location=scores / "{y}/{m}/{d}",
         target=consumer(BOTH),
         partition_key={"date": "{y}-{m}-{d}", "region": "us"},
     )
-    assert Ticks(memory, both).requested() == ["2026-01-02|us"]
+    assert Ticks(instance, both).requested() == ["2026-01-02|us"]
 
 
 def test_fields_that_are_no_partition_tell_locations_apart(
-    memory: dg.DagsterInstance, storage: Storage, scores: Path
+    instance: dg.DagsterInstance, storage: Storage, scores: Path
 ) -> None:
     sensor = sentinel_sensor(
         "landed", location=scores / "{drop}", asset_key=external(), target=consumer(), partition_key=""
     )
-    ticks = Ticks(memory, sensor, external())
+    ticks = Ticks(instance, sensor, external())
     publish(storage, scores / "a"), publish(storage, scores / "b")
     result = ticks.tick()
     assert len({one.run_key for one in result.run_requests}) == 2
@@ -232,13 +234,13 @@ def test_fields_that_are_no_partition_tell_locations_apart(
 
 
 def test_partitions_that_there_are_not_yet_are_named_and_waited_for(
-    memory: dg.DagsterInstance, storage: Storage, scores: Path
+    instance: dg.DagsterInstance, storage: Storage, scores: Path
 ) -> None:
     today = datetime.now(UTC).date()
     soon = (today + timedelta(days=5)).isoformat()
     for name in ("2025-12-31", "not-a-day", soon, "2026-01-01"):
         publish(storage, scores / name)
-    ticks = Ticks(memory, sentinel_sensor("landed", location=scores / "{date}", target=consumer(DAYS)))
+    ticks = Ticks(instance, sentinel_sensor("landed", location=scores / "{date}", target=consumer(DAYS)))
     assert ticks.requested() == ["2026-01-01"]
     told = ticks.tick().skip_message
     assert f"{scores}/not-a-day: 'not-a-day' is no partition" in told
@@ -250,26 +252,28 @@ def test_partitions_that_there_are_not_yet_are_named_and_waited_for(
     assert ticks.requested() == [soon]
 
 
-def test_dynamic_partitions_are_added(instance: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
+def test_dynamic_partitions_are_added(kept_instance: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
     drops = dg.DynamicPartitionsDefinition(name="drops")
-    ticks = Ticks(instance, sentinel_sensor("landed", location=scores / "{partition}", target=consumer(drops)))
-    instance.add_dynamic_partitions("drops", ["a"])
+    ticks = Ticks(
+        kept_instance, sentinel_sensor("landed", location=scores / "{partition}", target=consumer(drops)), stored=True
+    )
+    kept_instance.add_dynamic_partitions("drops", ["a"])
     for name in ("a", "b%2Fc"):
         publish(storage, scores / name)
     result = ticks.tick()
     assert [one.partition_key for one in result.run_requests] == ["a", "b/c"]
     assert [request.partition_keys for request in result.dynamic_partitions_requests] == [["b/c"]]
-    assert set(instance.get_dynamic_partitions("drops")) == {"a", "b/c"}
+    assert set(kept_instance.get_dynamic_partitions("drops")) == {"a", "b/c"}
 
 
 def test_a_dynamic_dimension_is_added_to_and_the_other_is_checked(
-    instance: dg.DagsterInstance, storage: Storage, scores: Path
+    kept_instance: dg.DagsterInstance, storage: Storage, scores: Path
 ) -> None:
     both = dg.MultiPartitionsDefinition({"shop": dg.DynamicPartitionsDefinition(name="shops"), "region": REGIONS})
     for name in ("eu/bern", "us/bern", "mars/bern", "eu/a%7Cb"):
         Work(storage, f"{scores}/{name}", "job-a", shards=1).do().publish()
     sensor = sentinel_sensor("landed", location=scores / "{region}/{shop}", target=consumer(both))
-    ticks = Ticks(instance, sensor)
+    ticks = Ticks(kept_instance, sensor, stored=True)
     result = ticks.tick()
     assert [one.partition_key for one in result.run_requests] == ["eu|bern", "us|bern"]
     assert [one.partition_keys for one in result.dynamic_partitions_requests] == [["bern"]]
@@ -295,39 +299,39 @@ def test_a_later_publication_fires_again_and_a_touched_file_has_the_same_run_key
 
 @pytest.mark.parametrize("cursor", [None, "2026-01-01", '{"format":1}'])
 def test_a_sensor_that_has_lost_its_cursor_tells_nothing_twice(
-    memory: dg.DagsterInstance, storage: Storage, scores: Path, cursor: str | None
+    instance: dg.DagsterInstance, storage: Storage, scores: Path, cursor: str | None
 ) -> None:
     sensor = sentinel_sensor("landed", location=scores / "{date}", asset_key=external(DAYS), target=consumer(DAYS))
-    ticks = Ticks(memory, sensor, external(DAYS))
+    ticks = Ticks(instance, sensor, external(DAYS))
     publish(storage, scores / "2026-01-01")
     first = ticks.tick()
     ticks.cursor = cursor
     again = ticks.tick()
     assert [one.run_key for one in again.run_requests] == [one.run_key for one in first.run_requests]
     assert again.asset_events == []
-    assert len(materializations(memory)) == 1
+    assert len(materializations(instance)) == 1
 
 
-def test_a_changed_condition_looks_at_all_again(memory: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
+def test_a_changed_condition_looks_at_all_again(instance: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
     strict = sentinel_sensor("landed", location=scores / "{date}", asset_key=external(DAYS), min_rows=3)
-    ticks = Ticks(memory, strict, external(DAYS))
+    ticks = Ticks(instance, strict, external(DAYS))
     publish(storage, scores / "2026-01-01")
     assert ticks.tick().skip_message.endswith(f"; {scores}/2026-01-01: 2 rows, fewer than 3")
     ticks.sensor = sentinel_sensor("landed", location=scores / "{date}", asset_key=external(DAYS), min_rows=2)
     assert ticks.reported() == ["2026-01-01"]
 
 
-def test_conditions_tell_what_is_waited_for(memory: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
+def test_conditions_tell_what_is_waited_for(instance: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
     sensor = sentinel_sensor("landed", location=scores, asset_key="a", newer_than="2999-01-01T00:00:00Z")
     publish(storage, scores)
-    assert "not newer than 2999-01-01T00:00:00Z" in Ticks(memory, sensor, dg.AssetSpec("a")).tick().skip_message
+    assert "not newer than 2999-01-01T00:00:00Z" in Ticks(instance, sensor, dg.AssetSpec("a")).tick().skip_message
 
 
 def test_a_sentinel_of_another_tool_fires_with_its_location_alone(
-    memory: dg.DagsterInstance, storage: Storage, scores: Path
+    instance: dg.DagsterInstance, storage: Storage, scores: Path
 ) -> None:
     sensor = sentinel_sensor("landed", location=scores / "{date}", asset_key=external(DAYS), target=consumer(DAYS))
-    ticks = Ticks(memory, sensor, external(DAYS))
+    ticks = Ticks(instance, sensor, external(DAYS))
     storage.write_bytes(f"{scores}/2026-01-01/_SUCCESS", b"")
     assert "looked at once more" in ticks.tick().skip_message
     result = ticks.tick()
@@ -336,16 +340,16 @@ def test_a_sentinel_of_another_tool_fires_with_its_location_alone(
     assert "rows" not in result.asset_events[0].metadata
 
 
-def test_a_tick_reads_no_more_than_it_may(memory: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
+def test_a_tick_reads_no_more_than_it_may(instance: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
     for day in range(1, 6):
         publish(storage, scores / f"2026-01-0{day}")
     sensor = sentinel_sensor("landed", location=scores / "{date}", target=consumer(DAYS), looks_per_tick=2)
-    ticks = Ticks(memory, sensor)
+    ticks = Ticks(instance, sensor)
     assert [len(ticks.requested()) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_the_cursor_of_ten_thousand_locations_is_short(
-    memory: dg.DagsterInstance, storage: Storage, scores: Path
+    instance: dg.DagsterInstance, storage: Storage, scores: Path
 ) -> None:
     publish(storage, scores / "0")
     sentinel = (scores / "0/_SUCCESS").read_bytes()
@@ -353,7 +357,7 @@ def test_the_cursor_of_ten_thousand_locations_is_short(
         (scores / str(number)).mkdir()
         (scores / str(number) / "_SUCCESS").write_bytes(sentinel)
     sensor = sentinel_sensor("landed", location=scores / "{id}", target="consumer", min_rows=3, looks_per_tick=10_000)
-    ticks = Ticks(memory, sensor, consumer())
+    ticks = Ticks(instance, sensor, consumer())
     result = ticks.tick()
     assert (result.run_requests, "9,997 more wait" in result.skip_message) == ([], True)
     assert len(result.cursor) < 80_000
@@ -365,7 +369,7 @@ def sensor_of(cursor: str) -> str:
     return cursor.partition('"of":"')[2].partition('"')[0]
 
 
-def test_a_bucket_is_watched_through_a_stage(s3: S3Server, memory: dg.DagsterInstance) -> None:
+def test_a_bucket_is_watched_through_a_stage(s3: S3Server, instance: dg.DagsterInstance) -> None:
     storage = Storage(s3.settings)
     resource = {
         "stages": dict(s3.settings.stages),
@@ -374,7 +378,7 @@ def test_a_bucket_is_watched_through_a_stage(s3: S3Server, memory: dg.DagsterIns
     sensor = sentinel_sensor(
         "landed", location="@db.public.bucket/scores/{region}/date={date}", asset_key=external(BOTH)
     )
-    ticks = Ticks(memory, sensor, external(BOTH), **resource)
+    ticks = Ticks(instance, sensor, external(BOTH), **resource)
     assert ticks.tick().skip_message == "no location yet"
     publish(storage, f"{s3.root}/scores/eu/date=2026-01-01")
     publish(storage, f"{s3.root}/scores/us/date=2026-01-02")
@@ -384,8 +388,8 @@ def test_a_bucket_is_watched_through_a_stage(s3: S3Server, memory: dg.DagsterIns
     assert ticks.reported() == ["2026-01-02|us"]
 
 
-def test_an_unknown_stage_fails_the_tick_with_its_name(memory: dg.DagsterInstance) -> None:
-    ticks = Ticks(memory, sentinel_sensor("landed", location="@gone/{x}", asset_key="a"), dg.AssetSpec("a"))
+def test_an_unknown_stage_fails_the_tick_with_its_name(instance: dg.DagsterInstance) -> None:
+    ticks = Ticks(instance, sentinel_sensor("landed", location="@gone/{x}", asset_key="a"), dg.AssetSpec("a"))
     with pytest.raises(SpecError, match="@gone"):
         ticks.tick()
 

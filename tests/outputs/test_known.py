@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.outputs.known import Known, place_key, version_key
+from gristmill.outputs.known import Known, keys_of, version_key
 
 
 def known(count: int) -> Known:
     places = [f"s3://lake/scores/eu/2026/{number}" for number in range(count)]
-    return Known("x", {place_key(place): version_key(place, "v1:5") for place in places})
+    return Known("x", {key: version_key(place, "v1:5") for place, key in keys_of(places).items()})
 
 
 @given(st.dictionaries(st.integers(0, 2**32 - 1), st.integers(0, 2**24 - 1)), st.text(), st.text())
@@ -48,9 +48,13 @@ def test_what_was_looked_for_otherwise_is_not_known() -> None:
     assert Known.from_text(known(5).to_text(), of="y") == Known("y")
 
 
-def test_a_place_is_known_by_its_newest_version() -> None:
-    one = Known("x", {place_key("/a"): version_key("/a", "2:5")})
-    assert one.has("/a")
-    assert not one.has("/b")
-    assert one.holds("/a", "2:5")
-    assert not one.holds("/a", "1:5")
+def test_no_two_of_a_hundred_thousand_places_are_taken_for_one() -> None:
+    places = [f"s3://lake/scores/{region}/{number}" for region in range(10) for number in range(30_000)]
+    keys = keys_of(places)
+    assert len(set(keys.values())) == len(places)
+    assert keys_of(places[:1000]) == {place: keys[place] for place in places[:1000]}
+
+
+def test_versions_are_told_apart_at_each_place() -> None:
+    assert version_key("/a", "2:5") == version_key("/a", "2:5")
+    assert len({version_key("/a", "2:5"), version_key("/a", "1:5"), version_key("/b", "2:5")}) == 3

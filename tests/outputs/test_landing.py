@@ -11,7 +11,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from gristmill.outputs.condition import SentinelCondition
-from gristmill.outputs.known import Known
+from gristmill.outputs.known import Known, keys_of
 from gristmill.outputs.landing import Round, go_round
 from gristmill.outputs.places import Listing, Places
 from gristmill.storage.location import join
@@ -169,6 +169,20 @@ def test_a_place_of_a_fixed_name_is_watched_alike(place: Somewhere) -> None:
     publish(place.storage, place.location)
     assert [landing.place.fields for landing in watcher.go().news] == [{}]
     assert watcher.landed() == []
+
+
+def test_two_places_of_one_digest_land_once_each(storage: Storage) -> None:
+    one, other = (f"memory:///collide/{number}" for number in (65152, 97779))
+    assert keys_of([one])[one] == keys_of([other])[other]
+    watcher = Watcher(storage, "memory:///collide/{day}")
+    foreign(storage, one, other)
+    assert [sorted(watcher.landed()) for _ in range(4)] == [[], ["65152", "97779"], [], []]
+    storage.delete_tree(one)
+    storage.write_bytes("memory:///collide/1/_SUCCESS", b"")
+    watcher.go()
+    assert "1" in watcher.landed()
+    assert watcher.landed() == []
+    storage.delete_tree("memory:///collide")
 
 
 def test_a_round_reads_no_more_than_it_may_and_the_next_goes_on(storage: Storage, lake: Path) -> None:

@@ -5,12 +5,12 @@ import binascii
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Self
 
-__all__ = ["Known", "place_key", "version_key"]
+__all__ = ["Known", "keys_of", "version_key"]
 
 _FORMAT = 1
 _LOW = 2
@@ -22,13 +22,13 @@ _VERSION = 3
 class Known:
     """The newest version of each sentinel that was looked at, and where the next round goes on.
 
-    Places and versions are digests, 4 and 3 bytes: 100,000 places make a text of 0.7 MB. Two places of one digest are
-    looked at more often than they need to be; that a new version has the digest of the one before it, and is missed,
-    happens once in 16 million publications. A place that is new is never missed.
+    Places and versions are digests, 4 and 3 bytes: 100,000 places make a text of 0.7 MB. That a new version has the
+    digest of the one before it, and is missed, happens once in 16 million publications. A place that is new is never
+    missed.
 
     Attributes:
         of: what was looked for; a text of something else is not taken up.
-        entries: digests of versions by those of places.
+        entries: digests of versions by those of places; see `keys_of` and `version_key`.
         turns: the places that were visited last, of those that are new and of the others; empty: begin at the start.
         waiting: a few places whose sentinel is not what is waited for, and why.
     """
@@ -37,14 +37,6 @@ class Known:
     entries: Mapping[int, int] = field(default_factory=dict)
     turns: tuple[str, str] = ("", "")
     waiting: Mapping[str, str] = field(default_factory=dict)
-
-    def has(self, location: str) -> bool:
-        """Whether a sentinel was looked at there."""
-        return place_key(location) in self.entries
-
-    def holds(self, location: str, version: str) -> bool:
-        """Whether the sentinel of this version was looked at there."""
-        return self.entries.get(place_key(location)) == version_key(location, version)
 
     def to_text(self) -> str:
         """The text, which `from_text` reads."""
@@ -73,14 +65,29 @@ class Known:
             return cls(of)
 
 
-def place_key(location: str) -> int:
-    """The digest of a place."""
-    return int.from_bytes(hashlib.blake2b(location.encode(), digest_size=_LOW + 2).digest(), "big")
+def keys_of(locations: Iterable[str]) -> dict[str, int]:
+    """The digests of places, no two alike: of two that would be, the later gets another.
+
+    Should the earlier go, the later is looked at once more.
+    """
+    keys: dict[str, int] = {}
+    taken: set[int] = set()
+    for location in locations:
+        text = location.encode()
+        while (key := _digest(text, _LOW + 2)) in taken:
+            text += b"\0"
+        taken.add(key)
+        keys[location] = key
+    return keys
 
 
 def version_key(location: str, version: str) -> int:
     """The digest of the version of a sentinel at a place."""
-    return int.from_bytes(hashlib.blake2b(f"{location}\0{version}".encode(), digest_size=_VERSION).digest(), "big")
+    return _digest(f"{location}\0{version}".encode(), _VERSION)
+
+
+def _digest(data: bytes, size: int) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=size).digest(), "big")
 
 
 def _packed(entries: Mapping[int, int]) -> bytes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gristmill.outputs.condition import SentinelCondition, judge
-from gristmill.outputs.known import Known, place_key, version_key
+from gristmill.outputs.known import Known, keys_of, version_key
 from gristmill.outputs.layout import SENTINEL
 from gristmill.outputs.places import Listing, Place
 from gristmill.outputs.sighting import Sighting, sight
@@ -115,12 +115,13 @@ def go_round(
         seconds: no place is visited after so many, but for the first few.
     """
     begun = time.monotonic()
+    keys = keys_of(place.location for place in listing.places)
     queues = [
-        _from_turn((one for one in listing.places if known.has(one.location) is old), known.turns[old])
+        _from_turn((one for one in listing.places if (keys[one.location] in known.entries) is old), known.turns[old])
         for old in (False, True)
     ]
     turns = list(known.turns)
-    tally = _Tally(condition, dict(known.entries), dict(known.waiting))
+    tally = _Tally(condition, keys, dict(known.entries), dict(known.waiting))
     local = all(is_local(place.location) for place in listing.places[:1])
     with nullcontext() if local else ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="gristmill-landing") as pool:
         over = False
@@ -128,7 +129,7 @@ def go_round(
             for which, queue in enumerate(queues):
                 size = min(_STRETCH, looks - tally.looks, len(queue))
                 stretch = [queue.popleft() for _ in range(size)]
-                for place, seen in _visited(storage, stretch, known, pool):
+                for place, seen in _visited(storage, stretch, tally.before(stretch), pool):
                     tally.take(place, seen)
                 if stretch:
                     turns[which] = stretch[-1].location if queue else ""
@@ -136,8 +137,7 @@ def go_round(
     troubles = {**listing.troubles, **tally.troubles}
     if listing.places and not listing.troubles:
         # what is not there any more; where nothing at all is there, the storage may be away
-        keys = {place_key(place.location) for place in listing.places}
-        tally.forget(keys, {place.location for place in listing.places})
+        tally.forget_others()
     carried = dict(sorted(tally.waiting.items())[:_CARRIED])
     return Round(
         Known(known.of, tally.entries, (turns[0], turns[1]), carried),
@@ -153,12 +153,17 @@ def go_round(
 @dataclass(slots=True)
 class _Tally:
     condition: SentinelCondition
+    keys: Mapping[str, int]
     entries: dict[int, int]
     waiting: dict[str, str]
     troubles: dict[str, str] = field(default_factory=dict)
     news: list[Landing] = field(default_factory=list)
     sentinels: int = 0
     looks: int = 0
+
+    def before(self, places: Iterable[Place]) -> list[int | None]:
+        """The digests of the versions that were seen last."""
+        return [self.entries.get(self.keys[place.location]) for place in places]
 
     def take(self, place: Place, seen: "Sighting | None") -> None:
         """Count what was seen at a place; None stands for what is known."""
@@ -169,7 +174,7 @@ class _Tally:
         if seen.trouble is not None:
             self.troubles[location] = seen.trouble
             return
-        key = place_key(location)
+        key = self.keys[location]
         if not seen.exists:
             self.entries.pop(key, None)
             self.waiting.pop(location, None)
@@ -192,10 +197,11 @@ class _Tally:
         else:
             self.waiting[location] = finding.reason
 
-    def forget(self, keys: set[int], locations: set[str]) -> None:
-        """Forget all other places."""
-        self.entries = {key: version for key, version in self.entries.items() if key in keys}
-        self.waiting = {location: why for location, why in self.waiting.items() if location in locations}
+    def forget_others(self) -> None:
+        """Forget what is no place any more."""
+        there = set(self.keys.values())
+        self.entries = {key: version for key, version in self.entries.items() if key in there}
+        self.waiting = {location: why for location, why in self.waiting.items() if location in self.keys}
 
 
 def _from_turn(places: Iterable[Place], turn: str) -> "deque[Place]":
@@ -206,19 +212,20 @@ def _from_turn(places: Iterable[Place], turn: str) -> "deque[Place]":
 
 
 def _visited(
-    storage: Storage, places: list[Place], known: Known, pool: ThreadPoolExecutor | None
+    storage: Storage, places: list[Place], before: list[int | None], pool: ThreadPoolExecutor | None
 ) -> "Iterator[tuple[Place, Sighting | None]]":
-    def visit(place: Place) -> "Sighting | None":
-        return _look(storage, place.location, known)
+    def visit(place: Place, version: int | None) -> "Sighting | None":
+        return _look(storage, place.location, version)
 
-    return zip(places, map(visit, places) if pool is None else pool.map(visit, places), strict=True)
+    seen = map(visit, places, before) if pool is None else pool.map(visit, places, before)
+    return zip(places, seen, strict=True)
 
 
-def _look(storage: Storage, location: str, known: Known) -> "Sighting | None":
+def _look(storage: Storage, location: str, before: int | None) -> "Sighting | None":
     """What stands at a location; None where that is known."""
     try:
         info = storage.info(join(location, SENTINEL))
-        if info.version and known.holds(location, f"{info.version}:{info.size}"):
+        if info.version and version_key(location, f"{info.version}:{info.size}") == before:
             return None
         return sight(storage, location)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
