@@ -48,10 +48,12 @@ class PathPartition:
                 f"partition_key: give a template for each dimension of partitions_def, which are: {dimensions}"
                 f" (given: {', '.join(given)})"
             )
+        if not given and partitions_def is not None:
+            raise SpecError("partition_key is empty, but there are partitions; say which one a path names")
         parts = given if isinstance(given, Mapping) else {"": given}
         own: dict[str, str | Template] = {f"{{{name}}}": name for name in fields}
         for text in parts.values():
-            Template(text, what="partition_key").check(frozenset(fields))
+            Template(text, what="partition_key").fill(dict.fromkeys(fields, ""))
         # a field alone needs no filling in
         self._parts_of_key = {name: own.get(text, Template(text, what="partition_key")) for name, text in parts.items()}
         self._is_multi = isinstance(given, Mapping)

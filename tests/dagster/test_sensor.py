@@ -423,6 +423,8 @@ def test_an_unknown_stage_fails_the_tick_with_its_name(instance: dg.DagsterInsta
             {"asset_key": "a", "location": "/lake/{x}", "partition_key": {"x": "{x}"}, "partitions_def": BOTH},
             "for each dimension",
         ),
+        ({"asset_key": "a", "partition_key": "{x:%Y}"}, "which only moments take"),
+        ({"target": consumer(DAYS), "partition_key": ""}, "partition_key is empty, but there are partitions"),
         ({"target": consumer(), "location": "/lake/{x}"}, "'consumer' has no partitions"),
     ],
 )

@@ -255,6 +255,14 @@ def test_a_place_that_cannot_be_looked_at_holds_up_no_other_and_is_looked_at_aga
     assert [moody.landed(), moody.landed()] == [["2"], []]
 
 
+def test_a_long_trouble_is_told_in_brief(moody: Watcher) -> None:
+    Moody.mood = staticmethod(fails("/2/_SUCCESS", OSError("https://me:secret@host\n" + "x" * 5000)))
+    told = moody.go().told()
+    assert len(told) < 500
+    assert "OSError: https://***" in told
+    assert "secret" not in told
+
+
 def test_a_storage_that_was_away_brings_nothing_twice(moody: Watcher) -> None:
     assert len(moody.go().news) == 3
     Moody.mood = staticmethod(fails("lake", ConnectionError("reset")))

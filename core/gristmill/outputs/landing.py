@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
 
 from gristmill.outputs.condition import SentinelCondition, judge
 from gristmill.outputs.known import Known, keys_of, version_key
@@ -19,7 +18,7 @@ from gristmill.outputs.places import Listing, Place
 from gristmill.outputs.sighting import Sighting, sight
 from gristmill.storage.location import is_local, join
 from gristmill.storage.storage import Storage
-from gristmill.wording.text import count
+from gristmill.wording.text import count, cut, one_line, scrubbed
 
 __all__ = ["Landing", "Round", "go_round"]
 
@@ -29,6 +28,8 @@ _STRETCH = 64
 """Places between two looks at the clock."""
 _CARRIED = 3
 """Places that are waited for and named, from one round to the next."""
+_LONGEST = 300
+"""Characters of a reason: those of a storage's error may be a page."""
 _ONCE_MORE = "its _SUCCESS is no manifest, and is looked at once more before it counts"
 
 
@@ -234,6 +235,6 @@ def _look(storage: Storage, location: str, before: int | None) -> "Sighting | No
         return Sighting(location, trouble=f"{type(error).__name__}: {error}")
 
 
-def _few(reasons: Mapping[str, Any], rest: str) -> list[str]:
-    told = [f"{location}: {reasons[location]}" for location in sorted(reasons)[:_CARRIED]]
+def _few(reasons: Mapping[str, str], rest: str) -> list[str]:
+    told = [f"{place}: {cut(scrubbed(one_line(reasons[place])), _LONGEST)}" for place in sorted(reasons)[:_CARRIED]]
     return [*told, f"{count(len(reasons) - _CARRIED)} {rest}"] if len(reasons) > _CARRIED else told
