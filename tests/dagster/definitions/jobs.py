@@ -1,6 +1,7 @@
 """Assets whose jobs can be counted, killed and cancelled. Each test has some of its own, in a folder of that name."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,23 +14,26 @@ RESOURCES = {"gristmill": GristmillResource()}  # its home is the server's `GRIS
 TWENTY = dg.StaticPartitionsDefinition([f"p{number:02d}" for number in range(20)])
 TEN = dg.StaticPartitionsDefinition([f"p{number:02d}" for number in range(10)])
 TWO = dg.StaticPartitionsDefinition(["p00", "p01"])
+CHANGED = Path(LIVE, "changed", "output_type")
+"""A file that changes the definition of an asset."""
 ALL_IN_ONE = dg.BackfillPolicy.single_run()
 
 
-def scored(name: str, *, delay: float = 0.0, **arguments: Any) -> dg.AssetsDefinition:
+def scored(name: str, *, delay: float = 0.0, output_type: str | None = None, **arguments: Any) -> dg.AssetsDefinition:
     """An asset that gives the ids of its rows back, in calls of ten that take `delay` seconds each."""
     folder = f"{LIVE}/{name}"
     place = "/{partition}" if "partitions_def" in arguments else ""
-    engine = {"model": "echo:", "inference_engine_options": {"column": "id", "delay": delay, "log": f"{folder}/calls"}}
+    options = {"column": "id", "delay": delay, "log": f"{folder}/calls", "output_type": output_type}
     return batch_inference_asset(
         name,
         **{
+            "model": "echo:",
+            "inference_engine_options": options,
             "input_location": f"{folder}/in{place}",
             "output_spec": {"location": f"{folder}/out{place}", "mode": "overwrite"},
             "job_spec": {"max_batch_rows": 10},
             "poll_interval": 1.0,
             "log_interval": 2.0,
-            **engine,
             **arguments,
         },
     )
@@ -44,7 +48,7 @@ def mendable(name: str, *, delay: float = 0.0, **arguments: Any) -> dg.AssetsDef
 
 ASSETS = [
     mendable("twenty", partitions_def=TWENTY, compute_pool="inline"),
-    scored("changed", partitions_def=TWO, compute_pool="inline"),
+    scored("changed", output_type=CHANGED.read_text() if CHANGED.exists() else None),
     mendable("ten_in_one", delay=0.5, partitions_def=TEN, backfill_policy=ALL_IN_ONE, partitions_at_once=2),
     scored("terminated", delay=5, partitions_def=TWO),
     scored("terminated_in_one", delay=5, partitions_def=TEN, backfill_policy=ALL_IN_ONE, partitions_at_once=2),

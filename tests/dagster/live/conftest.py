@@ -44,7 +44,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     server = getattr(item, "funcargs", {}).get("dagster")
     if report.failed and report.when != "teardown" and isinstance(server, Dev):
-        report.sections.append(("dagster dev", server.log()))
+        told = [line for line in server.log(lines=2000).splitlines() if " DEBUG " not in line]
+        report.sections.append(("dagster dev", "\n".join(told[-100:])))
     return report
 
 

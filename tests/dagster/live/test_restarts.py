@@ -22,15 +22,13 @@ def test_a_backfill_goes_on_when_daemon_and_webserver_are_killed_and_started_aga
     dagster.restart(dagster.daemon(), dagster.webserver())
 
     runs = graphql.wait_for_runs(backfill, COUNT)
-    assert graphql.wait_for_backfill(backfill) in ("COMPLETED_SUCCESS", "COMPLETED_FAILED")
-    for run in runs:
-        if run["status"] != "SUCCESS":  # its worker was lost with its code server
-            graphql.wait_for_run(graphql.reexecute(run["runId"]))
+    assert {run["status"] for run in runs} == {"SUCCESS"}, [graphql.story(run["runId"])[-1500:] for run in runs]
+    assert graphql.wait_for_backfill(backfill) == "COMPLETED_SUCCESS"
     assert graphql.partition_counts("restarted")["numMaterialized"] == COUNT
     assert [restarted.output(f"out/{key}") for key in keys] == list(rows.values())
     assert set(restarted.calls().values()) == {1}
     jobs = restarted.jobs()
-    assert sorted(job.request.key for job in jobs) == [f"restarted/{key}" for key in keys]
+    assert sorted(job.request.key for job in jobs) == [f"restarted:{key}" for key in keys]
     assert {(job.status, generations(job)) for job in jobs} == {(JobStatus.DONE, 1)}
 
 
