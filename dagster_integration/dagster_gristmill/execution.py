@@ -7,8 +7,9 @@ import dagster as dg
 
 from dagster_gristmill.checks import Examined, check_results
 from dagster_gristmill.failures import as_failure
-from dagster_gristmill.inputs import asset_input, location_of
+from dagster_gristmill.inputs import asset_input
 from dagster_gristmill.lineage import observed
+from dagster_gristmill.materialized import latest_outputs
 from dagster_gristmill.rerun import forced_by, rerun_wish
 from dagster_gristmill.step import Finished, Step
 from gristmill.errors import GristmillError
@@ -145,15 +146,12 @@ def _examined(finished: Finished) -> Examined:
 def _standing(context: dg.AssetExecutionContext, asset_key: dg.AssetKey) -> list[Examined]:
     """What the latest materialization has left: of the run's partition, or of any, where the run has none."""
     keys = [str(key) for key in _partitions(context) if key is not None]
-    wanted = dg.AssetRecordsFilter(asset_key, asset_partitions=keys or None)
-    found = context.instance.fetch_materializations(wanted, limit=1).records
-    event = found[0].asset_materialization if found else None
-    location = None if event is None else location_of(event)
-    if event is None or location is None:
+    latest = list(latest_outputs(context.instance, asset_key, keys or None).values())
+    found = [Examined(one.partition, one.location, one.job) for one in latest if one.location is not None]
+    if not found:
         raise dg.Failure(
             f"{asset_key.to_user_string()!r} was never materialized, so there is no output to examine; materialize it "
             "first",
             allow_retries=False,
         )
-    job = event.metadata.get("job")
-    return [Examined(event.partition, location, None if job is None else str(job.value), None)]
+    return found

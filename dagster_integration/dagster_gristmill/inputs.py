@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from dagster_gristmill.materialized import latest_outputs
 from gristmill.errors import EmptyInputError
 
 if TYPE_CHECKING:
@@ -13,23 +14,7 @@ if TYPE_CHECKING:
     from gristmill.settings import Settings
     from gristmill.storage.storage import Storage
 
-__all__ = ["asset_input", "location_of"]
-
-_NAMES = ("location", "dagster/uri")
-"""How a materialization says where its files stand: Gristmill's own word, and Dagster's.
-
-Not `path`, which Dagster's I/O manager has for files that only it can read.
-"""
-
-
-def location_of(event: dg.AssetMaterialization) -> str | None:
-    """Where the files of a materialization stand; None where it does not say."""
-    for name in _NAMES:
-        value = event.metadata.get(name)
-        text = None if value is None else value.value
-        if isinstance(text, str) and text:
-            return text
-    return None
+__all__ = ["asset_input"]
 
 
 def asset_input(
@@ -95,18 +80,16 @@ def _place(
     """Where the files of its latest materialization stand; None where it does not say."""
     from gristmill.outputs.manifest import read_manifest
 
-    wanted = dg.AssetRecordsFilter(key, asset_partitions=None if partition is None else [partition])
-    found = context.instance.fetch_materializations(wanted, limit=1).records
-    event = found[0].asset_materialization if found else None
-    if event is None:
+    latest = latest_outputs(context.instance, key, None if partition is None else [partition])
+    if partition not in latest:
         which = "" if partition is None else f", partition {partition!r},"
         raise EmptyInputError(
             f"input_asset: {key.to_user_string()!r}{which} was never materialized; materialize it first"
         )
-    place = location_of(event)
-    if place is not None and "job" in event.metadata:
-        read_manifest(storage, storage.resolve(place))  # a job's output counts only where its sentinel stands
-    return place
+    made = latest[partition]
+    if made.location is not None and made.job is not None:
+        read_manifest(storage, storage.resolve(made.location))  # a job's output counts only where its sentinel stands
+    return made.location
 
 
 def _in_files(storage: "Storage", place: str) -> "ds.Dataset":

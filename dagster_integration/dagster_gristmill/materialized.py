@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from dagster_gristmill.inputs import location_of
-
 __all__ = ["Materialized", "latest_outputs"]
+
+_NAMES = ("location", "dagster/uri")
+"""How a materialization says where its files stand: Gristmill's own word, and Dagster's.
+
+Not `path`, which Dagster's I/O manager has for files that only it can read.
+"""
 
 _PAGE = 500
 _AT_ONCE = 500
@@ -73,4 +77,14 @@ def _newest(
 def _said(event: dg.AssetMaterialization) -> Materialized:
     job = event.metadata.get("job")
     text = None if job is None else job.value
-    return Materialized(event.partition, location_of(event), text if isinstance(text, str) else None)
+    return Materialized(event.partition, _location_of(event), text if isinstance(text, str) else None)
+
+
+def _location_of(event: dg.AssetMaterialization) -> str | None:
+    """Where the files of a materialization stand; None where it does not say."""
+    for name in _NAMES:
+        value = event.metadata.get(name)
+        text = None if value is None else value.value
+        if isinstance(text, str) and text:
+            return text
+    return None
