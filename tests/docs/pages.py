@@ -14,7 +14,7 @@ PAGES = sorted(
 )
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_NAMED = re.compile(r"# ([\w./-]+\.(?:py|toml))\n")
+_NAMED = re.compile(r"# ([\w./-]+\.(?:py|toml|yaml))\n")
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -28,7 +28,7 @@ def prose(page: Path) -> str:
 
 
 def write_files(page: Path, folder: Path) -> list[str]:
-    """Write each block that begins with `# name.py` or `# name.toml` to that file; returns their names."""
+    """Write each block that begins with `# name.py`, `.toml` or `.yaml` to that file; returns their names."""
     names = []
     for _, text in blocks(page):
         named = _NAMED.match(text)
