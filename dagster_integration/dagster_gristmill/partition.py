@@ -1,6 +1,7 @@
 """What a partition fills in locations, and the key of its job: the same for every run, step and try."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -119,10 +120,28 @@ def _time_part(
 
 
 def _collide(template: Template, windows: dg.TimeWindowPartitionsDefinition) -> bool:
-    """Whether neighbours in time share a location, as those of one month do in `{start:%Y-%m}`."""
+    """Whether windows share a location: neighbours, as in `{start:%Y-%m}`, or those of other days, as in `{start:%d}`.
+
+    Those to come count too: what is taken today must not be refused tomorrow.
+    """
     places = []
-    for key in islice(windows.get_partition_keys(), _SAMPLE):
-        window = windows.time_window_for_partition_key(key)
+    for window in _sample(windows):
         values = {**dict.fromkeys(template.fields, ""), "start": window.start, "end": window.end}
         places.append(template.fill(values, moments=windows.fmt))
     return len(set(places)) < len(places)
+
+
+def _sample(windows: dg.TimeWindowPartitionsDefinition) -> "list[dg.TimeWindow]":
+    """The first windows, and those a day, a month and a year after the first; never listed all: they may be millions."""
+    found = list(islice(_windows_from(windows, windows.start), _SAMPLE))
+    for later in (timedelta(days=1), timedelta(days=31), timedelta(days=365), timedelta(days=366)):
+        if found:
+            found += islice(_windows_from(windows, found[0].start + later), 1)
+    return list(dict.fromkeys(found))
+
+
+def _windows_from(windows: dg.TimeWindowPartitionsDefinition, moment: datetime) -> "Iterator[dg.TimeWindow]":
+    window = windows.get_next_partition_window(moment, respect_bounds=False)
+    while window is not None and (windows.end is None or window.end <= windows.end):
+        yield window
+        window = windows.get_next_partition_window(window.end, respect_bounds=False)

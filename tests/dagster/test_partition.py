@@ -70,6 +70,9 @@ def test_moments_without_a_form_look_like_the_keys():
         (DAILY, "lake/{start:%Y-%m}"),
         (DAILY, "lake/{start:%A}"),
         (dg.HourlyPartitionsDefinition("2026-01-01-00:00"), "lake/{start:%Y-%m-%d}"),
+        (dg.HourlyPartitionsDefinition("2026-01-01-00:00"), "lake/{start:%d/%H}"),
+        (DAILY, "lake/{start:%m-%d}"),
+        (dg.DailyPartitionsDefinition("2999-01-01"), "lake/{start:%Y-%m}"),
         (BY_DAY, "lake/{region}"),
         (BY_DAY, "lake/{day}"),
         (BY_DAY, "lake/{region}/{start:%Y}"),
@@ -93,6 +96,13 @@ def test_an_output_that_several_partitions_share_is_refused(partitions_def, text
         (PLAIN, "lake/{region}-{size}"),
         (dg.DynamicPartitionsDefinition(name="files"), "lake/{partition}"),
         (dg.WeeklyPartitionsDefinition("2026-01-01"), "lake/{start:%Y-%W}"),
+        (dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-01-04"), "lake/{start:%d}"),
+        (
+            dg.TimeWindowPartitionsDefinition(
+                start="1990-01-01-00:00", fmt="%Y-%m-%d-%H:%M", cron_schedule="* * * * *"
+            ),
+            "lake/{start:%Y/%m/%d/%H/%M}",
+        ),
     ],
 )
 def test_an_output_of_each_partitions_own_is_taken(partitions_def, text):
