@@ -183,6 +183,7 @@ def batch_inference_asset(
             settings,
             request,
             asset_key=asset_key,
+            partitions_def=partitions_def,
             sources=sources,
             checks=checks,
             force_rerun=force_rerun,

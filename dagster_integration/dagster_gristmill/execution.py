@@ -34,6 +34,7 @@ def execute(
     request: "BatchRequest",
     *,
     asset_key: dg.AssetKey,
+    partitions_def: dg.PartitionsDefinition | None,
     sources: Sequence[dg.AssetKey],
     checks: "OutputChecks | None",
     force_rerun: bool,
@@ -48,6 +49,7 @@ def execute(
         settings: the settings in force.
         request: what is asked of each partition.
         asset_key: of the asset.
+        partitions_def: its partitions; a run of checks alone does not know them.
         sources: the assets that stand for the files that are read.
         checks: what is asked of the outputs.
         force_rerun: compute what is done again.
@@ -58,7 +60,7 @@ def execute(
     Raises:
         Failure: a job has failed.
     """
-    partitions = _partitions(context)
+    partitions = _partitions(context, partitions_def)
     examined: list[Examined] = []
     is_single = len(partitions) == 1
     failure: dg.Failure | None = None
@@ -71,7 +73,7 @@ def execute(
         step = Step(
             asset_key=asset_key,
             partitions=partitions,
-            partitions_def=context.assets_def.partitions_def,
+            partitions_def=partitions_def,
             request=request,
             settings=settings,
             given=lambda partition: (
@@ -99,7 +101,7 @@ def execute(
         if failure is None and not is_single:
             yield dg.MaterializeResult(asset_key=asset_key, metadata={_RECORDED: True})
     else:
-        examined = _standing(context, asset_key)
+        examined = _standing(context, asset_key, partitions)
     names = [key.name for key in context.selected_asset_check_keys if key.asset_key == asset_key]
     if checks is not None and names and examined:
         yield from check_results(checks, asset_key=asset_key, names=names, outputs=examined, settings=settings)
@@ -107,9 +109,17 @@ def execute(
         raise failure
 
 
-def _partitions(context: dg.AssetExecutionContext) -> list[str | None]:
-    has_partitions = context.has_partition_key or context.has_partition_key_range
-    return list(context.partition_keys) if has_partitions else [None]
+def _partitions(context: dg.AssetExecutionContext, partitions_def: dg.PartitionsDefinition | None) -> list[str | None]:
+    is_partitioned = context.has_partition_key or context.has_partition_key_range
+    if partitions_def is None or not is_partitioned:  # a run may have a partition that is other assets' alone
+        return [None]
+    if context.selected_asset_keys:
+        return [*context.partition_keys]
+    # a run of checks alone has none of these
+    if not context.has_partition_key_range:
+        return [context.partition_key]
+    with dg.partition_loading_context(dynamic_partitions_store=context.instance):
+        return [*partitions_def.get_partition_keys_in_range(context.partition_key_range)]
 
 
 def _recorded(
@@ -143,9 +153,11 @@ def _examined(finished: Finished) -> Examined:
     return Examined(finished.partition, finished.job.location, finished.job.id, rows)
 
 
-def _standing(context: dg.AssetExecutionContext, asset_key: dg.AssetKey) -> list[Examined]:
-    """What the latest materialization has left: of the run's partition, or of any, where the run has none."""
-    keys = [str(key) for key in _partitions(context) if key is not None]
+def _standing(
+    context: dg.AssetExecutionContext, asset_key: dg.AssetKey, partitions: Sequence[str | None]
+) -> list[Examined]:
+    """What the latest materializations have left: of the run's partitions, or of any one, where the run has none."""
+    keys = [str(key) for key in partitions if key is not None]
     latest = list(latest_outputs(context.instance, asset_key, keys or None).values())
     found = [Examined(one.partition, one.location, one.job) for one in latest if one.location is not None]
     if not found:

@@ -132,7 +132,7 @@ def _collide(template: Template, windows: dg.TimeWindowPartitionsDefinition) -> 
 
 
 def _sample(windows: dg.TimeWindowPartitionsDefinition) -> "list[dg.TimeWindow]":
-    """The first windows, and those a day, a month and a year after the first; never listed all: they may be millions."""
+    """The first windows, and those a day, a month and a year after the first: all of them may be millions."""
     found = list(islice(_windows_from(windows, windows.start), _SAMPLE))
     for later in (timedelta(days=1), timedelta(days=31), timedelta(days=365), timedelta(days=366)):
         if found:

@@ -172,6 +172,7 @@ class GristmillResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             settings,
             request,
             asset_key=context.asset_key if asset_key is None else dg.AssetKey.from_coercible(asset_key),
+            partitions_def=context.assets_def.partitions_def,
             sources=[],
             checks=checks,
             force_rerun=force_rerun,

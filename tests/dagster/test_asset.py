@@ -255,6 +255,33 @@ def test_checks_are_made_with_the_output_and_again_on_their_own(instance, scores
     assert calls(lake) == before
 
 
+def test_checks_alone_are_about_the_partitions_of_their_run(instance, scores):
+    asset = scores(backfill_policy=SINGLE_RUN)
+    assert backfill(instance, asset).success
+    job = dg.define_asset_job("check", dg.AssetSelection.checks_for_assets(asset))
+    alone = dg.Definitions([asset], jobs=[job], resources=RESOURCES).resolve_job_def("check")
+    tags = {"dagster/asset_partition_range_start": "2026-01-01", "dagster/asset_partition_range_end": "2026-01-02"}
+    for given, found in ((tags, ("partitions", 2)), ({"dagster/partition": "2026-01-01"}, ("partition", "2026-01-01"))):
+        result = alone.execute_in_process(instance=instance, tags=given)
+        (complete,) = (one for one in result.get_asset_check_evaluations() if one.check_name == "complete")
+        assert complete.metadata[found[0]].value == found[1]
+
+
+def test_an_asset_without_partitions_is_one_job_also_in_a_run_with_a_partition(instance, scores, lake):
+    @dg.asset(partitions_def=DAYS)
+    def orders():
+        return None
+
+    location = {"location": f"{lake}/all", "mode": "overwrite"}
+    every = {"input_location": f"{lake}/orders/*/*.parquet", "output_spec": location, "deps": [orders]}
+    job = dg.Definitions([orders, scores(partitions_def=None, **every)], resources=RESOURCES)
+    for day in ("2026-01-01", "2026-01-02"):
+        whole = job.resolve_implicit_global_asset_job_def()
+        assert whole.execute_in_process(instance=instance, partition_key=day).success
+    assert gristmill.get_job(gristmill.read_manifest(lake / "all").job).request.key == "scores"
+    assert len({event.metadata["job"].value for event in events(instance)}) == 1
+
+
 def test_an_asset_may_have_no_checks(instance, scores):
     asset = scores(checks=None)
     assert not list(asset.check_specs)
