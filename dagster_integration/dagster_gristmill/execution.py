@@ -87,6 +87,7 @@ def execute(
             poll_interval=poll_interval,
             log_interval=log_interval,
             log=context.log,
+            is_terminated=lambda: _is_terminated(context),
         )
 
         def record(finished: Finished) -> Iterator[Any]:
@@ -104,9 +105,19 @@ def execute(
         examined = _standing(context, asset_key, partitions)
     names = [key.name for key in context.selected_asset_check_keys if key.asset_key == asset_key]
     if checks is not None and names and examined:
-        yield from check_results(checks, asset_key=asset_key, names=names, outputs=examined, settings=settings)
+        try:
+            yield from check_results(checks, asset_key=asset_key, names=names, outputs=examined, settings=settings)
+        except Exception as error:
+            if failure is None:
+                raise
+            context.log.warning("the outputs cannot be examined: %s", error)  # which partitions failed matters more
     if failure is not None:
         raise failure
+
+
+def _is_terminated(context: dg.AssetExecutionContext) -> bool:
+    run = context.instance.get_run_by_id(context.run.run_id)
+    return run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
 
 def _partitions(context: dg.AssetExecutionContext, partitions_def: dg.PartitionsDefinition | None) -> list[str | None]:

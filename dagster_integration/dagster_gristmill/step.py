@@ -57,6 +57,7 @@ class Step:
         poll_interval: seconds between two looks at a job at most.
         log_interval: seconds between lines of progress.
         log: Dagster's.
+        is_terminated: whether somebody has terminated the run; asked where Dagster drops the step without a word.
     """
 
     asset_key: dg.AssetKey
@@ -71,6 +72,7 @@ class Step:
     poll_interval: float
     log_interval: float
     log: Any
+    is_terminated: Callable[[], bool] = lambda: False
 
     def run(self, record: Callable[[Finished], Iterator[Any]]) -> Iterator[Any]:
         """Start or find the jobs, wait for them, and record each partition as it finishes.
@@ -104,6 +106,11 @@ class Step:
                     time.sleep(min(followed.pause(now) for followed in live.values()))
         except _INTERRUPTS:
             self._cancel([*(followed.job for followed in live.values()), *self._unseen(starting)])
+            raise
+        except GeneratorExit:
+            # an interrupt that comes while Dagster stores an event is not raised here: the step is dropped
+            if self.is_terminated():
+                self._cancel([followed.job for followed in live.values()])
             raise
         if failed:
             raise self._failure(failed)

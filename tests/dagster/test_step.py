@@ -18,7 +18,9 @@ KEY = dg.AssetKey("scores")
 def step(settings, lake):
     """Makes the step of three days, whose jobs run in processes of their own, each for half a minute at most."""
 
-    def make(*, delays=None, log=None, holder="run-a try 1", partitions=("2026-01-01", "2026-01-02", "2026-01-03")):
+    days = ("2026-01-01", "2026-01-02", "2026-01-03")
+
+    def make(*, delays=None, log=None, holder="run-a try 1", partitions=days, is_terminated=False):
         options = {"column": "id", "delay": 30.0 if delays is None else delays}
         return Step(
             asset_key=KEY,
@@ -38,6 +40,7 @@ def step(settings, lake):
             poll_interval=0.1,
             log_interval=1.0,
             log=log or logging.getLogger("test_step"),
+            is_terminated=lambda: is_terminated,
         )
 
     return make
@@ -85,6 +88,16 @@ def test_an_interrupt_in_the_moment_of_a_start_cancels_that_job_too(step):
     ended = jobs()
     assert len(ended) == 2
     assert [job.wait(60) for job in ended] == [JobStatus.CANCELLED] * 2
+
+
+@pytest.mark.parametrize("is_terminated", [True, False])
+def test_a_step_that_is_dropped_between_two_events_cancels_its_jobs_where_its_run_is_terminated(step, is_terminated):
+    list(step(partitions=("2026-01-01",), delays=4.0).run(record))
+    dropped = step(delays=4.0, is_terminated=is_terminated).run(record)
+    assert next(dropped) == "2026-01-01"
+    dropped.close()
+    others = [job for job in jobs() if job.location[-10:] != "2026-01-01"]
+    assert [job.wait(60) for job in others] == 2 * [JobStatus.CANCELLED if is_terminated else JobStatus.DONE]
 
 
 def test_an_interrupt_leaves_a_job_that_another_step_has_come_to_wait_for(step):
