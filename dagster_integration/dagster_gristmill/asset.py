@@ -6,12 +6,11 @@ from typing import Any
 import dagster as dg
 
 from dagster_gristmill.checks import check_specs
-from dagster_gristmill.execution import execute
+from dagster_gristmill.execution import check_arguments, execute
 from dagster_gristmill.failures import as_failure
 from dagster_gristmill.lineage import input_key
 from dagster_gristmill.request import BatchRequest
 from dagster_gristmill.resource import GristmillResource
-from gristmill.declared import check_seconds
 from gristmill.errors import SpecError
 from gristmill.outputs.checks import OutputChecks
 
@@ -123,10 +122,16 @@ def batch_inference_asset(
         ['s3/lake/orders']
     """
     asset_key = dg.AssetKey.from_coercible(key)
-    for name, seconds in (("poll_interval", poll_interval), ("log_interval", log_interval)):
-        check_seconds(name, seconds)
-    if partitions_at_once < 1:
-        raise SpecError(f"partitions_at_once: give 1 or more (given: {partitions_at_once!r})")
+    check_arguments(
+        checks=checks,
+        force_rerun=force_rerun,
+        partitions_at_once=partitions_at_once,
+        poll_interval=poll_interval,
+        log_interval=log_interval,
+    )
+    for name, several in (("deps", deps), ("kinds", kinds)):
+        if isinstance(several, str):
+            raise SpecError(f"{name}: give a list, such as [{several!r}] (given: {several!r})")
     upstream = None if input_asset is None else _as_dep(input_asset)
     request = BatchRequest(
         model=model,

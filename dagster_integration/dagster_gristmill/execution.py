@@ -12,20 +12,41 @@ from dagster_gristmill.lineage import observed
 from dagster_gristmill.materialized import latest_outputs
 from dagster_gristmill.rerun import forced_by, rerun_wish
 from dagster_gristmill.step import Finished, Step
-from gristmill.errors import GristmillError
+from gristmill.declared import check_seconds
+from gristmill.errors import GristmillError, SpecError
 
 if TYPE_CHECKING:
     from dagster_gristmill.request import BatchRequest
     from gristmill.outputs.checks import OutputChecks
     from gristmill.settings import Settings
 
-__all__ = ["execute"]
+__all__ = ["check_arguments", "execute"]
 
 _DATA_VERSION = "dagster/data_version"
 _RECORDED = "__source_asset_observation__"
 """In the metadata of an output: Dagster records no materialization for it. Each of the partitions has been recorded on
 its own, as it finished, with its own data version; recorded once more, it would count as new for all that builds on it.
 """
+
+
+def check_arguments(
+    *, checks: Any, force_rerun: Any, partitions_at_once: Any, poll_interval: Any, log_interval: Any
+) -> None:
+    """Refuse what `execute` cannot go by, before there is a job.
+
+    Raises:
+        SpecError: an argument is wrong; the message names it.
+    """
+    from gristmill.outputs.checks import OutputChecks
+
+    for name, seconds in (("poll_interval", poll_interval), ("log_interval", log_interval)):
+        check_seconds(name, seconds)
+    if not isinstance(partitions_at_once, int) or isinstance(partitions_at_once, bool) or partitions_at_once < 1:
+        raise SpecError(f"partitions_at_once: give 1 or more (given: {partitions_at_once!r})")
+    if not isinstance(force_rerun, bool):
+        raise SpecError(f"force_rerun: give True or False (given: {force_rerun!r})")
+    if checks is not None and not isinstance(checks, OutputChecks):
+        raise SpecError(f"checks: give OutputChecks(...), or None for none (given: {type(checks).__name__})")
 
 
 def execute(

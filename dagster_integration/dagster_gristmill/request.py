@@ -86,6 +86,7 @@ class BatchRequest:
             raise SpecError(
                 f"give exactly one of input_asset and {', '.join(INPUTS)}; {' and '.join(named)} were given"
             )
+        self._check_texts()
         parse_error_limit(self.fail_on_errors)
         spec_arguments({name: as_fields(getattr(self, name)) for name in _SPECS})
         known = field_names(partitions_def)
@@ -93,6 +94,12 @@ class BatchRequest:
             template.check(known)
         if partitions_def is not None:
             self._check_apart(partitions_def)
+
+    def _check_texts(self) -> None:
+        texts = {"input_location": as_location(self.input_location), "query": self.query}
+        for name, text in texts.items():
+            if text is not None and (not isinstance(text, str) or not text.strip()):
+                raise SpecError(f"{name}: give one text that is not empty (given: {text!r})")
 
     def _check_apart(self, partitions_def: dg.PartitionsDefinition) -> None:
         output = as_fields(self.output_spec)

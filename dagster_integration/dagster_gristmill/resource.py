@@ -144,7 +144,7 @@ class GristmillResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             ...         output_spec={"location": "s3://lake/scores", "mode": "overwrite"},
             ...     )
         """
-        from dagster_gristmill.execution import execute
+        from dagster_gristmill.execution import check_arguments, execute
         from dagster_gristmill.failures import as_failure
         from dagster_gristmill.request import BatchRequest
 
@@ -163,6 +163,13 @@ class GristmillResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             fail_on_errors=fail_on_errors,
         )
         try:
+            check_arguments(
+                checks=checks,
+                force_rerun=force_rerun,
+                partitions_at_once=partitions_at_once,
+                poll_interval=poll_interval,
+                log_interval=log_interval,
+            )
             request.check(context.assets_def.partitions_def)
             settings = self.settings()
         except SpecError as error:

@@ -350,6 +350,11 @@ def test_an_input_that_is_not_there_is_named(instance, scores, lake):
         ({"partitions_at_once": 0}, "partitions_at_once: give 1 or more"),
         ({"poll_interval": 0}, "poll_interval: give seconds above 0"),
         ({"input_location": None}, "give exactly one of"),
+        ({"partitions_at_once": "4"}, "partitions_at_once: give 1 or more"),
+        ({"force_rerun": "false"}, "force_rerun: give True or False"),
+        ({"checks": True}, "checks: give OutputChecks"),
+        ({"deps": "orders"}, "deps: give a list, such as \\['orders'\\]"),
+        ({"kinds": "polars"}, "kinds: give a list"),
     ],
 )
 def test_a_definition_that_cannot_be_right_is_refused(scores, changes, problem):

@@ -30,6 +30,8 @@ WRONG = [
     ({"output_spec": {"location": "x/{partition}", "mode": "over"}}, "mode"),
     ({"input_location": ...}, "give exactly one of input_location, query, input_files; none was given"),
     ({"query": "SELECT 1"}, "input_location and query were given"),
+    ({"input_location": 5}, "input_location: give one text that is not empty .given: 5"),
+    ({"input_location": ..., "query": " "}, "query: give one text"),
     ({"input_asset": dg.AssetKey("orders")}, "input_location and input_asset were given"),
     (
         {"input_location": "s3://lake/{partiton}"},

@@ -198,6 +198,17 @@ def test_one_asset_of_several_in_a_step_is_named(instance, lake):
         assert job.request.key == name
 
 
+@pytest.mark.parametrize("wrong", [{"partitions_at_once": 0}, {"poll_interval": None}, {"force_rerun": "false"}])
+def test_a_wrong_argument_fails_the_step_before_there_is_a_job(instance, lake, wrong):
+    @dg.asset
+    def scores(context: dg.AssetExecutionContext, gristmill: GristmillResource):
+        place = {"location": f"{lake}/scores"}
+        yield from gristmill.run(context, model="echo:", X=pa.table({"id": [1]}), output_spec=place, **wrong)
+
+    assert f"{next(iter(wrong))}: give" in the_failure(run(scores, instance))
+    assert not list(gristmill.list_jobs(-1).collect())
+
+
 def test_what_cannot_be_right_fails_the_step_at_once(instance, lake):
     @dg.asset(retry_policy=dg.RetryPolicy(max_retries=2))
     def scores(context: dg.AssetExecutionContext, gristmill: GristmillResource):
