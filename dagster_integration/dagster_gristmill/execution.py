@@ -1,6 +1,6 @@
 """What the step of an asset does: its jobs, the events that record them, and its checks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -10,6 +10,8 @@ from dagster_gristmill.failures import as_failure
 from dagster_gristmill.inputs import asset_input
 from dagster_gristmill.lineage import observed
 from dagster_gristmill.materialized import latest_outputs
+from dagster_gristmill.partition import dimension_tags
+from dagster_gristmill.provenance import provenance
 from dagster_gristmill.rerun import forced_by, rerun_wish
 from dagster_gristmill.step import Finished, Step
 from gristmill.declared import check_seconds
@@ -91,6 +93,7 @@ def execute(
         except GristmillError as error:
             raise as_failure(error) from error
         wish = rerun_wish(context.run, context.instance.get_run_by_id) if forced else False
+        origin = {} if is_single else provenance(context, asset_key)
         step = Step(
             asset_key=asset_key,
             partitions=partitions,
@@ -114,7 +117,7 @@ def execute(
         def record(finished: Finished) -> Iterator[Any]:
             examined.append(_examined(finished))
             yield from observed(sources, finished.job, by=asset_key)
-            yield from _recorded(context, asset_key, finished, is_single=is_single)
+            yield from _recorded(context, asset_key, finished, is_single=is_single, origin=origin)
 
         try:
             yield from step.run(record)
@@ -155,7 +158,12 @@ def _partitions(context: dg.AssetExecutionContext, partitions_def: dg.Partitions
 
 
 def _recorded(
-    context: dg.AssetExecutionContext, asset_key: dg.AssetKey, finished: Finished, *, is_single: bool
+    context: dg.AssetExecutionContext,
+    asset_key: dg.AssetKey,
+    finished: Finished,
+    *,
+    is_single: bool,
+    origin: Mapping[str, str],
 ) -> Iterator[Any]:
     from dagster_gristmill.metadata import data_version, materialization_metadata
 
@@ -165,9 +173,8 @@ def _recorded(
     if is_single:
         yield dg.MaterializeResult(asset_key=asset_key, metadata=metadata, data_version=version)
     elif context.retry_number == 0 or not _is_recorded(context, asset_key, partition):
-        yield dg.AssetMaterialization(
-            asset_key, partition=partition, metadata=metadata, tags={_DATA_VERSION: version.value}
-        )
+        tags = {**origin, **dimension_tags(partition), _DATA_VERSION: version.value}
+        yield dg.AssetMaterialization(asset_key, partition=partition, metadata=metadata, tags=tags)
 
 
 def _is_recorded(context: dg.AssetExecutionContext, asset_key: dg.AssetKey, partition: str | None) -> bool:

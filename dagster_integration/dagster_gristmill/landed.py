@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dagster_gristmill.metadata import data_version
+from dagster_gristmill.partition import dimension_tags
 
 if TYPE_CHECKING:
     from gristmill.outputs.landing import Landing
@@ -16,17 +17,13 @@ _SENTINEL = "sentinel"
 _LOCATION_TAG = "gristmill/location"
 _JOB_TAG = "gristmill/job"
 _VERSION_TAG = "dagster/data_version"
-_DIMENSION_TAG = "dagster/partition/"
 _HISTORY = 50
 """So many of a partition's materializations are looked through: one, but where many locations are one partition."""
 
 
 def materialization_of(landing: "Landing", asset_key: dg.AssetKey, partition: str | None) -> dg.AssetMaterialization:
     """The materialization, with the same metadata as one that ran here, as far as a manifest tells it."""
-    tags = {_VERSION_TAG: _version(landing)}
-    if isinstance(partition, dg.MultiPartitionKey):
-        # an event is stored as text, and these tags tell what the parts of its partition are
-        tags |= {f"{_DIMENSION_TAG}{name}": part for name, part in partition.keys_by_dimension.items()}
+    tags = {_VERSION_TAG: _version(landing), **dimension_tags(partition)}
     return dg.AssetMaterialization(
         asset_key,
         description=f"Found at {landing.place.location}",

@@ -10,7 +10,7 @@ import dagster as dg
 from gristmill.errors import SpecError
 from gristmill.spec.template import Template
 
-__all__ = ["field_names", "fields_of", "job_key", "moment_form", "tell_apart"]
+__all__ = ["dimension_tags", "field_names", "fields_of", "job_key", "moment_form", "tell_apart"]
 
 _WINDOW = frozenset({"start", "end"})
 _SAMPLE = 40
@@ -60,6 +60,17 @@ def fields_of(partitions_def: dg.PartitionsDefinition | None, key: str | None) -
         window = windows.time_window_for_partition_key(key if name is None else parts[name])
         fields |= {"start": window.start, "end": window.end}
     return fields
+
+
+def dimension_tags(key: str | None) -> dict[str, str]:
+    """The tags of an event that tell the parts of its multi-partition, of which it stores the whole as text alone.
+
+    Example:
+        >>> dimension_tags(dg.MultiPartitionKey({"region": "eu", "day": "2026-01-01"}))
+        {'dagster/partition/day': '2026-01-01', 'dagster/partition/region': 'eu'}
+    """
+    parts = key.keys_by_dimension if isinstance(key, dg.MultiPartitionKey) else {}
+    return {f"dagster/partition/{name}": part for name, part in sorted(parts.items())}
 
 
 def moment_form(partitions_def: dg.PartitionsDefinition | None) -> str:

@@ -223,6 +223,26 @@ def test_too_many_failed_rows_fail_the_step_though_the_output_stands(instance, s
     assert gristmill.read_manifest(lake / "scores/2026-01-02").errors == 1
 
 
+def test_a_partition_that_is_recorded_among_others_tells_what_it_was_made_of_like_one_of_a_run_of_its_own(
+    instance, scores, lake
+):
+    both = dg.MultiPartitionsDefinition({"region": dg.StaticPartitionsDefinition(["eu", "us"]), "day": DAYS})
+
+    @dg.asset
+    def orders():
+        return dg.MaterializeResult(data_version=dg.DataVersion("7"))
+
+    places = {"input_location": f"{lake}/orders/{{day}}", "code_version": "3"}
+    asset = scores(partitions_def=both, backfill_policy=SINGLE_RUN, deps=[orders], **places)
+    materialize(instance, orders, partition=None)
+    assert backfill(instance, orders, asset, first="2026-01-01|eu", last="2026-01-03|us").success
+    among = next(event.tags for event in events(instance) if event.partition == "2026-01-02|us")
+    materialize(instance, orders, asset, selection=[asset], partition="2026-01-02|us")
+    assert among == events(instance)[-1].tags
+    assert among["dagster/input_data_version/orders"] == "7"
+    assert among["dagster/code_version"] == "3"
+
+
 def test_the_files_that_are_read_are_upstream_and_observed(instance, scores, lake):
     asset = scores()
     source = dg.AssetKey([*str(lake / "orders").strip("/").split("/")])
