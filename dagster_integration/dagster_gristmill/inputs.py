@@ -7,6 +7,7 @@ import dagster as dg
 
 from dagster_gristmill.materialized import latest_outputs
 from gristmill.errors import EmptyInputError
+from gristmill.wording.text import count
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -66,6 +67,12 @@ def _upstream(context: dg.AssetExecutionContext, key: dg.AssetKey, partition: st
         there,
         dynamic_partitions_store=context.instance,
     )
+    lacking = sorted(found.required_but_nonexistent_subset.get_partition_keys())
+    if lacking:
+        raise EmptyInputError(
+            f"input_asset: {partition!r} is made of {count(len(lacking), 'partition')} that {key.to_user_string()!r} "
+            f"does not have, {lacking[0]!r} the first; see allow_nonexistent_upstream_partitions of its mapping"
+        )
     keys = sorted(found.partitions_subset.get_partition_keys())
     if not keys:
         raise EmptyInputError(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dagster_gristmill.metadata import data_version
+from dagster_gristmill.metadata import all_columns, data_version, plain_schema
 from dagster_gristmill.partition import dimension_tags
 
 if TYPE_CHECKING:
@@ -82,9 +82,8 @@ def _metadata(landing: "Landing", *, partitioned: bool) -> dict[str, Any]:
         "started": dg.MetadataValue.timestamp(manifest.started),
         "finished": dg.MetadataValue.timestamp(manifest.finished),
         "dagster/partition_row_count" if partitioned else "dagster/row_count": manifest.rows,
-        "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(column.name, type=column.type) for column in manifest.columns]
-        ),
+        "dagster/column_schema": plain_schema(manifest),
+        **all_columns(manifest),
     }
 
 

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from gristmill.outputs.manifest import Manifest
     from gristmill.spec.request import JobRequest
 
-__all__ = ["column_schema", "data_version", "materialization_metadata"]
+__all__ = ["all_columns", "column_schema", "data_version", "materialization_metadata", "plain_schema"]
 
 ROLE_TAG = "gristmill/role"
 """The tag of a column: `input`, `output` or `error`."""
 
 _LONGEST_TYPE = 300
+_MOST_COLUMNS = 500
+"""Of wider outputs only these are told of: Dagster stores them all with each event, some 250 bytes each."""
+
 _HOUR = 3600.0
 
 
@@ -59,6 +62,7 @@ def materialization_metadata(job: "Job", manifest: "Manifest", *, partitioned: b
         "dagster/uri": job.location,
         "dagster/partition_row_count" if partitioned else "dagster/row_count": manifest.rows,
         "dagster/column_schema": column_schema(job.request, manifest),
+        **all_columns(manifest),
     }
 
 
@@ -70,13 +74,25 @@ def data_version(manifest: "Manifest") -> dg.DataVersion:
     return dg.DataVersion(manifest.fingerprint if number == 1 else f"{manifest.fingerprint}.{number}")
 
 
+def all_columns(manifest: "Manifest") -> dict[str, int]:
+    """How many columns there are, where a schema does not tell of all."""
+    number = len(manifest.columns)
+    return {"columns": number} if number > _MOST_COLUMNS else {}
+
+
+def plain_schema(manifest: "Manifest") -> dg.TableSchema:
+    """The output's columns by name and type, the first 500 of them."""
+    columns = manifest.columns[:_MOST_COLUMNS]
+    return dg.TableSchema([dg.TableColumn(one.name, type=cut(one.type, _LONGEST_TYPE)) for one in columns])
+
+
 def column_schema(request: "JobRequest", manifest: "Manifest") -> dg.TableSchema:
-    """The output's columns, each with what it is as its tag `gristmill/role`."""
+    """The output's columns, the first 500 of them, each with what it is as its tag `gristmill/role`."""
     from gristmill.spec.schema_text import schema_from_text
 
     inputs = frozenset(schema_from_text(request.input_schema).names)
     columns = []
-    for column in manifest.columns:
+    for column in manifest.columns[:_MOST_COLUMNS]:
         role = "input" if column.name in inputs else "error" if column.name == ERROR_COLUMN else "output"
         columns.append(
             dg.TableColumn(

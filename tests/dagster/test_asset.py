@@ -350,6 +350,31 @@ def test_several_partitions_of_an_input_are_one_dataset_in_their_order(instance,
     assert gristmill.read_output(lake / "weekly/2026-01-03")["twice"].to_pylist() == [2 * i for i in range(30)]
 
 
+def test_an_input_of_partitions_that_there_are_not_is_refused_unless_its_mapping_allows_it(instance, lake):
+    @dg.asset(partitions_def=DAYS)
+    def orders(context):
+        return dg.MaterializeResult(metadata={"location": f"{lake}/orders/{context.partition_key}"})
+
+    for day in ("2026-01-01", "2026-01-02", "2026-01-03"):
+        materialize(instance, orders, partition=day)
+    results = []
+    for allow in (False, True):
+        mapping = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=allow)
+        weekly = batch_inference_asset(
+            "weekly",
+            model="echo:",
+            input_asset=dg.AssetDep("orders", partition_mapping=mapping),
+            output_spec={"location": f"{lake}/weekly/{{partition}}"},
+            inference_engine_options={"column": "id"},
+            partitions_def=dg.WeeklyPartitionsDefinition("2025-12-28", end_date="2026-01-11"),
+        )
+        week = {"partition": "2025-12-28", "selection": [weekly], "raises": False}
+        results.append(materialize(instance, orders, weekly, **week))
+    assert "4 partitions that 'orders' does not have, '2025-12-28' the first" in the_failure(results[0])
+    assert results[1].success
+    assert gristmill.read_manifest(lake / "weekly/2025-12-28").rows == 30
+
+
 def test_an_input_that_is_not_there_is_named(instance, scores, lake):
     daily = scores()
     other = batch_inference_asset(

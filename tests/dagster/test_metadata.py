@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from tests.dagster.finished import finished
 
-from dagster_gristmill.metadata import column_schema, data_version, materialization_metadata
+from dagster_gristmill.metadata import column_schema, data_version, materialization_metadata, plain_schema
 from gristmill import InputSpec, JobSpec
 from gristmill.settings import Settings
 
@@ -103,3 +103,11 @@ def test_an_event_with_all_of_it_is_recorded_and_read_back(
     assert isinstance(metadata["preview"], dg.MarkdownMetadataValue)
     assert isinstance(metadata["started"], dg.TimestampMetadataValue)
     assert [column.name for column in metadata["dagster/column_schema"].value.columns] == ["x", "echo"]
+
+
+def test_an_output_of_very_many_columns_makes_no_huge_event(settings: Settings, tmp_path: Path) -> None:
+    wide = pa.table({f"column_{number}": [number] for number in range(600)})
+    job, manifest = finished(settings, wide, str(tmp_path / "out"))
+    metadata = materialization_metadata(job, manifest, partitioned=False)
+    assert len(metadata["dagster/column_schema"].columns) == len(plain_schema(manifest).columns) == 500
+    assert metadata["columns"] == len(manifest.columns) > 600
