@@ -22,6 +22,8 @@ nux:
 run_queue:  # a run is three processes, and there may be two cores
   max_concurrent_runs: 3
   dequeue_interval_seconds: 1
+  dequeue_use_threads: true  # each launch waits until the run's process has imported Dagster
+  dequeue_num_workers: 3
 run_retries:  # of the runs that ask for it with the tag dagster/max_retries
   enabled: true
   max_retries: 0

@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_POLL = 0.3
+_POLL = 0.5
 _TIMEOUT = 240.0
 _ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 _REPOSITORY = "__repository__"

@@ -49,7 +49,14 @@ def mendable(name: str, *, delay: float = 0.0, **arguments: Any) -> dg.AssetsDef
 ASSETS = [
     mendable("twenty", partitions_def=TWENTY, compute_pool="inline"),
     scored("changed", output_type=CHANGED.read_text() if CHANGED.exists() else None),
-    mendable("ten_in_one", delay=0.5, partitions_def=TEN, backfill_policy=ALL_IN_ONE, partitions_at_once=2),
+    mendable(
+        "ten_in_one",
+        delay=0.5,
+        partitions_def=TEN,
+        backfill_policy=ALL_IN_ONE,
+        partitions_at_once=2,
+        compute_pool="inline",
+    ),
     scored("terminated", delay=5, partitions_def=TWO),
     scored("terminated_in_one", delay=5, partitions_def=TEN, backfill_policy=ALL_IN_ONE, partitions_at_once=2),
     scored("checked", compute_pool="inline"),

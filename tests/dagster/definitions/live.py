@@ -1,11 +1,11 @@
 """The code location of the live tests."""
 
 import dagster as dg
-from tests.dagster.definitions import harness, jobs, secret
+from tests.dagster.definitions import harness, jobs, secret, sentinel
 
 defs = dg.Definitions(
-    assets=[*harness.ASSETS, *jobs.ASSETS, *secret.ASSETS],
+    assets=[*harness.ASSETS, *jobs.ASSETS, *secret.ASSETS, *sentinel.ASSETS],
     asset_checks=harness.CHECKS,
-    sensors=harness.SENSORS,
+    sensors=[*harness.SENSORS, *sentinel.SENSORS],
     resources={**jobs.RESOURCES, **secret.RESOURCES},
 )
