@@ -116,8 +116,10 @@ def execute(
 
         def record(finished: Finished) -> Iterator[Any]:
             examined.append(_examined(finished))
+            if context.retry_number and not is_single and _is_recorded(context, asset_key, finished.partition):
+                return
             yield from observed(sources, finished.job, by=asset_key)
-            yield from _recorded(context, asset_key, finished, is_single=is_single, origin=origin)
+            yield from _recorded(asset_key, finished, is_single=is_single, origin=origin)
 
         try:
             yield from step.run(record)
@@ -158,7 +160,6 @@ def _partitions(context: dg.AssetExecutionContext, partitions_def: dg.Partitions
 
 
 def _recorded(
-    context: dg.AssetExecutionContext,
     asset_key: dg.AssetKey,
     finished: Finished,
     *,
@@ -172,7 +173,7 @@ def _recorded(
     version = data_version(finished.manifest)
     if is_single:
         yield dg.MaterializeResult(asset_key=asset_key, metadata=metadata, data_version=version)
-    elif context.retry_number == 0 or not _is_recorded(context, asset_key, partition):
+    else:
         tags = {**origin, **dimension_tags(partition), _DATA_VERSION: version.value}
         yield dg.AssetMaterialization(asset_key, partition=partition, metadata=metadata, tags=tags)
 

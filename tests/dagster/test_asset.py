@@ -178,6 +178,8 @@ def test_a_retry_of_the_step_records_no_partition_twice(instance, scores, lake):
     assert not result.success
     assert sum(event.event_type_value == "STEP_RESTARTED" for event in result.all_events) == 2
     assert sorted(event.partition for event in events(instance)) == ["2026-01-01", "2026-01-03"]
+    source = dg.AssetKey([*str(lake / "orders").strip("/").split("/")])
+    assert len(instance.fetch_observations(source, limit=10).records) == 2
 
 
 def test_downstream_assets_of_the_same_run_wait_for_all_partitions(instance, scores, lake):
