@@ -69,7 +69,7 @@ class BatchInferenceComponent(dg.Component, Checked):
         """What `dg list components` shows."""
         return dg.ComponentTypeSpec(
             description=cls.__doc__,
-            owners=[],
+            owners=["team:gristmill"],
             tags=["batch-inference", "machine-learning", "gristmill"],
             produces=["asset", "asset_check", "resource", "sensor"],
         )
