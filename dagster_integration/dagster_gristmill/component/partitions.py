@@ -38,26 +38,7 @@ class DynamicPartitions(dg.Model):
     name: str
 
 
-Simple: TypeAlias = Annotated[
-    HourlyPartitionsDefinitionModel
-    | DailyPartitionsDefinitionModel
-    | WeeklyPartitionsDefinitionModel
-    | MonthlyPartitions
-    | TimeWindowPartitionsDefinitionModel
-    | StaticPartitionsDefinitionModel
-    | DynamicPartitions,
-    Field(discriminator="type"),  # without it, a `start_date` alone would be hours
-]
-
-
-class MultiPartitions(dg.Model):
-    """Partitions of two dimensions; their names are fields of templates."""
-
-    type: Literal["multi"] = "multi"
-    dimensions: dict[str, Simple]
-
-
-One: TypeAlias = Annotated[
+_OneDimension: TypeAlias = (
     HourlyPartitionsDefinitionModel
     | DailyPartitionsDefinitionModel
     | WeeklyPartitionsDefinitionModel
@@ -65,9 +46,16 @@ One: TypeAlias = Annotated[
     | TimeWindowPartitionsDefinitionModel
     | StaticPartitionsDefinitionModel
     | DynamicPartitions
-    | MultiPartitions,
-    Field(discriminator="type"),
-]
+)
+_BY_TYPE = Field(discriminator="type")
+"""Without it, a `start_date` alone would be hours."""
+
+
+class MultiPartitions(dg.Model):
+    """Partitions of two dimensions; their names are fields of templates."""
+
+    type: Literal["multi"] = "multi"
+    dimensions: dict[str, Annotated[_OneDimension, _BY_TYPE]]
 
 
 def partitions_of(context: dg.ResolutionContext, given: Any) -> dg.PartitionsDefinition[Any] | None:
@@ -92,7 +80,7 @@ Partitions: TypeAlias = Annotated[
     dg.PartitionsDefinition[Any] | None,
     dg.Resolver(
         partitions_of,
-        model_field_type=One | None,
+        model_field_type=Annotated[_OneDimension | MultiPartitions, _BY_TYPE] | None,
         description="Its partitions; a job runs for each. Or `{{ dg.DailyPartitionsDefinition(...) }}`.",
         examples=[
             {"type": "daily", "start_date": "2026-01-01"},
