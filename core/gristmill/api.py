@@ -64,6 +64,7 @@ def run_batch(
     input_location: Location | None = None,
     input_stage_location: Location | None = None,
     input_format: str | None = None,
+    input_version: str | None = None,
     resources_spec: ResourcesSpec | None = None,
     inference_spec: InferenceSpec | None = None,
     key: str | None = None,
@@ -91,6 +92,8 @@ def run_batch(
         input_location: files or a glob of Parquet, CSV, JSONL or Arrow, instead of X.
         input_stage_location: the same as `input_location`.
         input_format: the format of those files, where their names do not tell.
+        input_version: tells what those files, or the query's, hold from what they held before: another version is
+            another request. Without one the location's text alone counts.
         resources_spec: replicas and resources, instead of the same fields of `job_spec`.
         inference_spec: function, workers and batch size, instead of the same fields of `job_spec`.
         key: who asks, without the attempt: for example a DAG's task and logical date.
@@ -132,6 +135,7 @@ def run_batch(
             query=query,
             input_location=input_stage_location if input_location is None else input_location,
             input_format=input_format,
+            input_version=input_version,
             pool=compute_pool,
             output_spec=_typed(output_spec, OutputSpec, "output_spec"),
             input_spec=_typed(input_spec or InputSpec(), InputSpec, "input_spec"),

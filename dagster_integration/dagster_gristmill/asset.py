@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 
 from dagster_gristmill.checks import check_specs
-from dagster_gristmill.execution import check_arguments, execute
+from dagster_gristmill.execution import execute
 from dagster_gristmill.failures import as_failure
 from dagster_gristmill.lineage import input_key
+from dagster_gristmill.options import StepOptions
 from dagster_gristmill.request import BatchRequest
 from dagster_gristmill.resource import GristmillResource
 from gristmill.errors import SpecError
@@ -122,13 +123,14 @@ def batch_inference_asset(
         ['s3/lake/orders']
     """
     asset_key = dg.AssetKey.from_coercible(key)
-    check_arguments(
+    options = StepOptions(
         checks=checks,
         force_rerun=force_rerun,
         partitions_at_once=partitions_at_once,
         poll_interval=poll_interval,
         log_interval=log_interval,
     )
+    options.check()
     for name, several in (("deps", deps), ("kinds", kinds)):
         if isinstance(several, str):
             raise SpecError(f"{name}: give a list, such as [{several!r}] (given: {several!r})")
@@ -190,11 +192,7 @@ def batch_inference_asset(
             asset_key=asset_key,
             partitions_def=partitions_def,
             sources=sources,
-            checks=checks,
-            force_rerun=force_rerun,
-            partitions_at_once=partitions_at_once,
-            poll_interval=poll_interval,
-            log_interval=log_interval,
+            options=options,
         )
 
     return compute

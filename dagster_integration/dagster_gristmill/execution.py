@@ -11,44 +11,22 @@ from dagster_gristmill.inputs import asset_input
 from dagster_gristmill.lineage import observed
 from dagster_gristmill.materialized import latest_outputs
 from dagster_gristmill.partition import dimension_tags
-from dagster_gristmill.provenance import provenance
+from dagster_gristmill.provenance import DATA_VERSION, provenance
 from dagster_gristmill.rerun import forced_by, rerun_wish
 from dagster_gristmill.step import Finished, Step
-from gristmill.declared import check_seconds
-from gristmill.errors import GristmillError, SpecError
+from gristmill.errors import GristmillError
 
 if TYPE_CHECKING:
+    from dagster_gristmill.options import StepOptions
     from dagster_gristmill.request import BatchRequest
-    from gristmill.outputs.checks import OutputChecks
     from gristmill.settings import Settings
 
-__all__ = ["check_arguments", "execute"]
+__all__ = ["execute"]
 
-_DATA_VERSION = "dagster/data_version"
 _RECORDED = "__source_asset_observation__"
 """In the metadata of an output: Dagster records no materialization for it. Each of the partitions has been recorded on
 its own, as it finished, with its own data version; recorded once more, it would count as new for all that builds on it.
 """
-
-
-def check_arguments(
-    *, checks: Any, force_rerun: Any, partitions_at_once: Any, poll_interval: Any, log_interval: Any
-) -> None:
-    """Refuse what `execute` cannot go by, before there is a job.
-
-    Raises:
-        SpecError: an argument is wrong; the message names it.
-    """
-    from gristmill.outputs.checks import OutputChecks
-
-    for name, seconds in (("poll_interval", poll_interval), ("log_interval", log_interval)):
-        check_seconds(name, seconds)
-    if not isinstance(partitions_at_once, int) or isinstance(partitions_at_once, bool) or partitions_at_once < 1:
-        raise SpecError(f"partitions_at_once: give 1 or more (given: {partitions_at_once!r})")
-    if not isinstance(force_rerun, bool):
-        raise SpecError(f"force_rerun: give True or False (given: {force_rerun!r})")
-    if checks is not None and not isinstance(checks, OutputChecks):
-        raise SpecError(f"checks: give OutputChecks(...), or None for none (given: {type(checks).__name__})")
 
 
 def execute(
@@ -59,11 +37,7 @@ def execute(
     asset_key: dg.AssetKey,
     partitions_def: dg.PartitionsDefinition | None,
     sources: Sequence[dg.AssetKey],
-    checks: "OutputChecks | None",
-    force_rerun: bool,
-    partitions_at_once: int,
-    poll_interval: float,
-    log_interval: float,
+    options: "StepOptions",
 ) -> Iterator[Any]:
     """The events of a step, which materializes the asset, examines its output, or both, as the run selects.
 
@@ -74,11 +48,7 @@ def execute(
         asset_key: of the asset.
         partitions_def: its partitions; a run of checks alone does not know them.
         sources: the assets that stand for the files that are read.
-        checks: what is asked of the outputs.
-        force_rerun: compute what is done again.
-        partitions_at_once: jobs side by side.
-        poll_interval: seconds between two looks at a job at most.
-        log_interval: seconds between lines of progress.
+        options: how the step goes about its jobs.
 
     Raises:
         Failure: a job has failed.
@@ -89,7 +59,7 @@ def execute(
     failure: dg.Failure | None = None
     if asset_key in context.selected_asset_keys:
         try:
-            forced = force_rerun or forced_by(context.run.tags)
+            forced = options.force_rerun or forced_by(context.run.tags)
         except GristmillError as error:
             raise as_failure(error) from error
         wish = rerun_wish(context.run, context.instance.get_run_by_id) if forced else False
@@ -107,9 +77,7 @@ def execute(
             ),
             holder=f"{context.run.run_id} try {context.retry_number + 1}",
             force_rerun=wish,
-            at_once=partitions_at_once,
-            poll_interval=poll_interval,
-            log_interval=log_interval,
+            options=options,
             log=context.log,
             is_terminated=lambda: _is_terminated(context),
         )
@@ -130,9 +98,11 @@ def execute(
     else:
         examined = _standing(context, asset_key, partitions)
     names = [key.name for key in context.selected_asset_check_keys if key.asset_key == asset_key]
-    if checks is not None and names and examined:
+    if options.checks is not None and names and examined:
         try:
-            yield from check_results(checks, asset_key=asset_key, names=names, outputs=examined, settings=settings)
+            yield from check_results(
+                options.checks, asset_key=asset_key, names=names, outputs=examined, settings=settings
+            )
         except Exception as error:
             if failure is None:
                 raise
@@ -174,7 +144,7 @@ def _recorded(
     if is_single:
         yield dg.MaterializeResult(asset_key=asset_key, metadata=metadata, data_version=version)
     else:
-        tags = {**origin, **dimension_tags(partition), _DATA_VERSION: version.value}
+        tags = {**origin, **dimension_tags(partition), DATA_VERSION: version.value}
         yield dg.AssetMaterialization(asset_key, partition=partition, metadata=metadata, tags=tags)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dagster_gristmill.materialized import latest_outputs
+from dagster_gristmill.materialized import Materialized, latest_outputs
 from gristmill.errors import EmptyInputError
 from gristmill.wording.text import count
 
@@ -30,7 +30,8 @@ def asset_input(
         settings: open its files.
 
     Returns:
-        `input_location` for one place of files, else `X` with all rows, in the order of the upstream partitions.
+        `input_location` for one place of files, with its data version as `input_version`, so that what was materialized
+        anew is another request; else `X` with all rows, in the order of the upstream partitions.
 
     Raises:
         EmptyInputError: one was never materialized, or none is mapped to.
@@ -40,9 +41,10 @@ def asset_input(
 
     storage = Storage(settings)
     upstream = _upstream(context, key, partition)
-    places = [_place(context, key, one, storage) for one in upstream]
+    made = [_made(context, key, one, storage) for one in upstream]
+    places = [one.location for one in made]
     if len(places) == 1 and places[0] is not None:
-        return {"input_location": places[0]}
+        return {"input_location": places[0], "input_version": made[0].version}
     if len(places) == 1:
         return {"X": context.load_asset_value(key, partition_key=upstream[0])}
     import pyarrow.dataset as ds
@@ -73,7 +75,11 @@ def _upstream(context: dg.AssetExecutionContext, key: dg.AssetKey, partition: st
             f"input_asset: {partition!r} is made of {count(len(lacking), 'partition')} that {key.to_user_string()!r} "
             f"does not have, {lacking[0]!r} the first; see allow_nonexistent_upstream_partitions of its mapping"
         )
-    keys = sorted(found.partitions_subset.get_partition_keys())
+    keys = [*found.partitions_subset.get_partition_keys()]
+    if len(keys) > 1:
+        with dg.partition_loading_context(dynamic_partitions_store=context.instance):
+            place = {one: number for number, one in enumerate(there.get_partition_keys())}
+        keys.sort(key=place.__getitem__)
     if not keys:
         raise EmptyInputError(
             f"input_asset: no partition of {key.to_user_string()!r} maps to {partition!r}; see its partition mapping"
@@ -81,10 +87,10 @@ def _upstream(context: dg.AssetExecutionContext, key: dg.AssetKey, partition: st
     return keys
 
 
-def _place(
+def _made(
     context: dg.AssetExecutionContext, key: dg.AssetKey, partition: str | None, storage: "Storage"
-) -> str | None:
-    """Where the files of its latest materialization stand; None where it does not say."""
+) -> Materialized:
+    """The latest materialization, whose output stands, where a job has made it."""
     from gristmill.outputs.manifest import read_manifest
 
     latest = latest_outputs(context.instance, key, None if partition is None else [partition])
@@ -96,7 +102,7 @@ def _place(
     made = latest[partition]
     if made.location is not None and made.job is not None:
         read_manifest(storage, storage.resolve(made.location))  # a job's output counts only where its sentinel stands
-    return made.location
+    return made
 
 
 def _in_files(storage: "Storage", place: str) -> "ds.Dataset":

@@ -6,6 +6,7 @@ import dagster as dg
 
 from dagster_gristmill.metadata import all_columns, data_version, plain_schema
 from dagster_gristmill.partition import dimension_tags
+from dagster_gristmill.provenance import DATA_VERSION
 
 if TYPE_CHECKING:
     from gristmill.outputs.landing import Landing
@@ -16,14 +17,13 @@ _SENTINEL = "sentinel"
 """The metadata that tells which sentinel a materialization reported."""
 _LOCATION_TAG = "gristmill/location"
 _JOB_TAG = "gristmill/job"
-_VERSION_TAG = "dagster/data_version"
 _HISTORY = 50
 """So many of a partition's materializations are looked through: one, but where many locations are one partition."""
 
 
 def materialization_of(landing: "Landing", asset_key: dg.AssetKey, partition: str | None) -> dg.AssetMaterialization:
     """The materialization, with the same metadata as one that ran here, as far as a manifest tells it."""
-    tags = {_VERSION_TAG: _version(landing), **dimension_tags(partition)}
+    tags = {DATA_VERSION: _version(landing), **dimension_tags(partition)}
     return dg.AssetMaterialization(
         asset_key,
         description=f"Found at {landing.place.location}",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from dagster_gristmill.provenance import DATA_VERSION
+
 __all__ = ["Materialized", "latest_outputs"]
 
 _NAMES = ("location", "dagster/uri")
@@ -25,11 +27,13 @@ class Materialized:
         partition: the key; None where there is none.
         location: where its files stand; None where it does not say.
         job: the job that made them; None where it does not say.
+        version: what tells it from others: its data version, else the event's number.
     """
 
     partition: str | None
     location: str | None
     job: str | None
+    version: str
 
 
 def latest_outputs(
@@ -47,8 +51,7 @@ def latest_outputs(
     """
     if partitions is None:
         records = instance.fetch_materializations(asset_key, limit=1).records
-        event = records[0].asset_materialization if records else None
-        return {} if event is None else {None: _said(event)}
+        return {None: _said(records[0])} if records else {}
     wanted = [str(key) for key in partitions]
     found: dict[str | None, Materialized] = {}
     for start in range(0, len(wanted), _AT_ONCE):  # a database takes only so many names in one query
@@ -66,18 +69,21 @@ def _newest(
     while len(found) < len(partitions):
         page = instance.fetch_materializations(records, limit=_PAGE, cursor=cursor)
         for record in page.records:  # the newest first
-            if record.asset_materialization is not None and record.partition_key not in found:
-                found[record.partition_key] = _said(record.asset_materialization)
+            if record.partition_key not in found:
+                found[record.partition_key] = _said(record)
         if not page.has_more:
             break
         cursor = page.cursor
     return found
 
 
-def _said(event: dg.AssetMaterialization) -> Materialized:
+def _said(record: dg.EventLogRecord) -> Materialized:
+    event = record.asset_materialization
+    assert event is not None
     job = event.metadata.get("job")
     text = None if job is None else job.value
-    return Materialized(event.partition, _location_of(event), text if isinstance(text, str) else None)
+    version = (event.tags or {}).get(DATA_VERSION) or f"event {record.storage_id}"
+    return Materialized(event.partition, _location_of(event), text if isinstance(text, str) else None, version)
 
 
 def _location_of(event: dg.AssetMaterialization) -> str | None:

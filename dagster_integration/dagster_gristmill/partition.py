@@ -10,9 +10,9 @@ import dagster as dg
 from gristmill.errors import SpecError
 from gristmill.spec.template import Template
 
-__all__ = ["dimension_tags", "field_names", "fields_of", "job_key", "moment_form", "tell_apart"]
+__all__ = ["WINDOW", "dimension_tags", "field_names", "fields_of", "job_key", "moment_form", "tell_apart"]
 
-_WINDOW = frozenset({"start", "end"})
+WINDOW = frozenset({"start", "end"})
 _SAMPLE = 40
 """So many partitions in a row are looked at, to tell whether they share a location: more than a month has days."""
 
@@ -32,11 +32,11 @@ def field_names(partitions_def: dg.PartitionsDefinition | None) -> frozenset[str
     names = {"partition"}
     if isinstance(partitions_def, dg.MultiPartitionsDefinition):
         dimensions = {one.name for one in partitions_def.partitions_defs}
-        taken = dimensions & (names | _WINDOW)
+        taken = dimensions & (names | WINDOW)
         if taken:
             raise SpecError(f"partitions_def: the dimension {min(taken)!r} has the name of a field; rename it")
         names |= dimensions
-    return frozenset(names | (_WINDOW if _time_part(partitions_def) is not None else set()))
+    return frozenset(names | (WINDOW if _time_part(partitions_def) is not None else set()))
 
 
 def fields_of(partitions_def: dg.PartitionsDefinition | None, key: str | None) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def tell_apart(template: Template, partitions_def: dg.PartitionsDefinition) -> N
     if isinstance(partitions_def, dg.MultiPartitionsDefinition):
         dimensions = [one.name for one in partitions_def.partitions_defs]
     for dimension in dimensions:
-        is_timed = time is not None and time[0] == dimension and bool(named & _WINDOW)
+        is_timed = time is not None and time[0] == dimension and bool(named & WINDOW)
         if dimension in named or (is_timed and time is not None and not _collide(template, time[1])):
             continue
         raise SpecError(

@@ -2,10 +2,12 @@
 
 import dagster as dg
 
-__all__ = ["provenance"]
+__all__ = ["DATA_VERSION", "provenance"]
+
+DATA_VERSION = "dagster/data_version"
+"""The tag of an event by which Dagster tells one state of an asset from another."""
 
 _CODE = "dagster/code_version"
-_VERSION = "dagster/data_version"
 _IS_OURS = "dagster/data_version_is_user_provided"
 _INPUT_VERSION = "dagster/input_data_version"
 _INPUT_EVENT = "dagster/input_event_pointer"
@@ -39,4 +41,4 @@ def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[str, str]:
     entry = records[0].event_log_entry
     event = entry.asset_materialization or entry.asset_observation
     tags = {} if event is None else event.tags or {}
-    return tags.get(_VERSION, _UNKNOWN_VERSION), str(records[0].storage_id)
+    return tags.get(DATA_VERSION, _UNKNOWN_VERSION), str(records[0].storage_id)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dagster_gristmill.partition import field_names, fields_of, moment_form, tell_apart
+from dagster_gristmill.partition import WINDOW, field_names, fields_of, moment_form, tell_apart
 from gristmill.declared import (
     INPUTS,
     as_fields,
@@ -91,7 +91,7 @@ class BatchRequest:
         spec_arguments({name: as_fields(getattr(self, name)) for name in _SPECS})
         known = field_names(partitions_def)
         for template in self._templates():
-            template.check(known)
+            template.check(known, moments=known & WINDOW)
         if partitions_def is not None:
             self._check_apart(partitions_def)
 

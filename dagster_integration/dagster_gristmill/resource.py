@@ -144,8 +144,9 @@ class GristmillResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             ...         output_spec={"location": "s3://lake/scores", "mode": "overwrite"},
             ...     )
         """
-        from dagster_gristmill.execution import check_arguments, execute
+        from dagster_gristmill.execution import execute
         from dagster_gristmill.failures import as_failure
+        from dagster_gristmill.options import StepOptions
         from dagster_gristmill.request import BatchRequest
 
         request = BatchRequest(
@@ -162,14 +163,15 @@ class GristmillResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             compute_pool=compute_pool,
             fail_on_errors=fail_on_errors,
         )
+        options = StepOptions(
+            checks=checks,
+            force_rerun=force_rerun,
+            partitions_at_once=partitions_at_once,
+            poll_interval=poll_interval,
+            log_interval=log_interval,
+        )
         try:
-            check_arguments(
-                checks=checks,
-                force_rerun=force_rerun,
-                partitions_at_once=partitions_at_once,
-                poll_interval=poll_interval,
-                log_interval=log_interval,
-            )
+            options.check()
             request.check(context.assets_def.partitions_def)
             settings = self.settings()
         except SpecError as error:
@@ -181,11 +183,7 @@ class GristmillResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             asset_key=context.asset_key if asset_key is None else dg.AssetKey.from_coercible(asset_key),
             partitions_def=context.assets_def.partitions_def,
             sources=[],
-            checks=checks,
-            force_rerun=force_rerun,
-            partitions_at_once=partitions_at_once,
-            poll_interval=poll_interval,
-            log_interval=log_interval,
+            options=options,
         )
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 
 from dagster_gristmill.failures import as_failure, failure_of_partitions
 from dagster_gristmill.followed import FollowedJob
+from dagster_gristmill.options import StepOptions
 from dagster_gristmill.partition import job_key
 from dagster_gristmill.request import BatchRequest
 from gristmill.errors import GristmillError
@@ -53,9 +54,7 @@ class Step:
         given: the input of a partition, where the request does not say it: `X` or `input_location`.
         holder: who waits for the jobs: another try that comes to wait for one keeps it.
         force_rerun: the wish of a forced rerun; False for none.
-        at_once: so many jobs run side by side.
-        poll_interval: seconds between two looks at a job at most.
-        log_interval: seconds between lines of progress.
+        options: how it goes about them.
         log: Dagster's.
         is_terminated: whether somebody has terminated the run; asked where Dagster drops the step without a word.
     """
@@ -68,9 +67,7 @@ class Step:
     given: Callable[[str | None], Mapping[str, Any] | None]
     holder: str
     force_rerun: bool | str
-    at_once: int
-    poll_interval: float
-    log_interval: float
+    options: StepOptions
     log: Any
     is_terminated: Callable[[], bool] = lambda: False
 
@@ -90,7 +87,7 @@ class Step:
         failed: dict[str | None, Exception] = {}
         try:
             while todo or live:
-                while todo and len(live) < self.at_once:
+                while todo and len(live) < self.options.partitions_at_once:
                     starting = [todo.pop(0)]
                     with self._kept(failed, starting[0]):
                         live[starting[0]] = self._start(starting[0])
@@ -101,7 +98,7 @@ class Step:
                             continue
                         yield from record(self._finished(partition, followed.job))
                     del live[partition]
-                if live and (len(live) == self.at_once or not todo):
+                if live and (len(live) == self.options.partitions_at_once or not todo):
                     now = time.monotonic()
                     time.sleep(min(followed.pause(now) for followed in live.values()))
         except _INTERRUPTS:
@@ -139,8 +136,8 @@ class Step:
             label=label,
             log=self.log,
             now=time.monotonic(),
-            log_interval=self.log_interval,
-            poll_interval=self.poll_interval,
+            log_interval=self.options.log_interval,
+            poll_interval=self.options.poll_interval,
             prints=not job.status.is_terminal or (job.state().completed or began) >= began,
         )
 

@@ -322,6 +322,24 @@ def test_an_asset_that_is_given_as_input_is_read_where_its_files_stand(instance,
     assert request.source.text == f"{lake}/orders/2026-01-02"
 
 
+def test_an_input_that_was_materialized_anew_is_another_request(instance, scores, lake):
+    @dg.asset(partitions_def=DAYS, code_version="1")
+    def orders(context):
+        metadata = {"dagster/uri": f"{lake}/orders/{context.partition_key}"}
+        return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(versions[0]))
+
+    asset = scores(input_location=None, input_asset=orders)
+    versions = ["one"]
+    for _ in range(2):
+        assert materialize(instance, orders, asset).success
+    assert set(calls(lake).values()) == {1}
+    pq.write_table(pa.table({"id": [7, 8, 9]}), lake / "orders/2026-01-02/a.parquet")
+    versions = ["two"]
+    assert materialize(instance, orders, asset).success
+    assert gristmill.read_output(lake / "scores/2026-01-02")["echo"].to_pylist() == [7, 8, 9]
+    assert len({event.tags["dagster/data_version"] for event in events(instance)}) == 2
+
+
 def test_an_asset_that_has_a_value_is_loaded_as_a_frame(instance, scores, lake, tmp_path):
     @dg.asset(partitions_def=DAYS)
     def orders(context):

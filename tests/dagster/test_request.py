@@ -37,6 +37,7 @@ WRONG = [
         {"input_location": "s3://lake/{partiton}"},
         "input_location: .*has the field {partiton}.*{end}, {partition}, {start}",
     ),
+    ({"input_location": "s3://lake/{partition:%Y}"}, "gives {partition} a form, which only moments take"),
     ({"output_spec": {"location": "x/{region}"}}, "output_spec.location: .*{region}, which nothing fills"),
     ({"output_spec": {"location": "s3://lake/scores"}}, "is the same for several partitions"),
     ({"job_spec": {"job_name": "nightly"}}, "job_spec.job_name: one name for the jobs of all partitions"),
@@ -84,6 +85,12 @@ def test_a_partition_is_one_segment_of_a_path(settings):
     made = arguments(settings, "../eu/x", NAMES)
     assert made["output_spec"].location == "s3://lake/scores/%2E.%2Feu%2Fx"
     assert made["input_location"] == "s3://lake/orders/%2E.%2Feu%2Fx"
+
+
+def test_letters_of_any_script_stand_in_paths_as_they_are_and_what_no_folder_can_be_named_is_refused(settings):
+    assert arguments(settings, "münchen 東京", NAMES)["input_location"] == "s3://lake/orders/münchen 東京"
+    with pytest.raises(SpecError, match="makes a name of 300 bytes in a path, and 255 is the most"):
+        arguments(settings, "x" * 300, NAMES)
 
 
 def test_a_partition_in_a_query_is_a_text_of_sql(settings):

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 import gristmill
+from dagster_gristmill.options import StepOptions
 from dagster_gristmill.request import BatchRequest
 from dagster_gristmill.step import Step
 from gristmill import JobStatus
@@ -36,9 +37,9 @@ def step(settings, lake):
             given=lambda partition: None,
             holder=holder,
             force_rerun=False,
-            at_once=len(partitions),
-            poll_interval=0.1,
-            log_interval=1.0,
+            options=StepOptions(
+                checks=None, force_rerun=False, partitions_at_once=len(partitions), poll_interval=0.1, log_interval=1.0
+            ),
             log=log or logging.getLogger("test_step"),
             is_terminated=lambda: is_terminated,
         )

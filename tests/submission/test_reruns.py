@@ -7,7 +7,7 @@ import pytest
 
 import gristmill
 from gristmill import JobSpec, OutputSpec, Settings
-from gristmill.errors import OutputError
+from gristmill.errors import OutputError, SpecError
 
 
 def run(output: Path, *, force: bool | str = False) -> gristmill.Job:
@@ -54,3 +54,28 @@ def test_a_job_whose_output_was_replaced_has_none_and_does_not_pass_off_the_othe
     with pytest.raises(OutputError, match=f"holds the output of job '{forced.id}', which replaced that of"):
         first.manifest()
     assert forced.manifest().job == forced.id
+
+
+def test_another_version_of_the_input_is_another_request(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id\n1\n")
+
+    def job(version: str | None) -> gristmill.Job:
+        return gristmill.run_batch(
+            "echo:",
+            input_location=tmp_path / "in.csv",
+            input_version=version,
+            output_spec=OutputSpec(location=tmp_path / "out", mode="overwrite"),
+            compute_pool="inline",
+            key="dag/task/2026-01-01",
+        )
+
+    first = job("etag-1")
+    assert job("etag-1").id == first.id
+    assert len({first.id, job("etag-2").id, job(None).id}) == 3
+
+
+def test_rows_have_no_version_but_their_content(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="input_version: rows that are given as X are told by their content"):
+        gristmill.run_batch(
+            "echo:", pa.table({"id": [1]}), input_version="1", output_spec=OutputSpec(location=tmp_path / "out")
+        )

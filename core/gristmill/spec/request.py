@@ -19,7 +19,8 @@ class InputSource(Spec):
         kind: what the user gave.
         text: the location, the SQL, or a word for the frame's type; for people to read.
         format: the format of the files, or of the snapshot.
-        content: what identifies the rows besides `text`: the digest of a frame's content.
+        content: what identifies the rows besides `text`: the digest of a frame's content, or the version that the
+            caller gave.
     """
 
     kind: Literal["location", "query", "frame"]

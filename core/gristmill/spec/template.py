@@ -37,8 +37,17 @@ class Template:
         """The names of the fields, each once, in their order."""
         return tuple(dict.fromkeys(match[1] for match in _FIELD.finditer(self.text) if match[1]))
 
-    def check(self, known: "Mapping[str, Any] | set[str] | frozenset[str]") -> None:
-        """Refuse a field that nothing will fill.
+    def check(
+        self,
+        known: "Mapping[str, Any] | set[str] | frozenset[str]",
+        *,
+        moments: "set[str] | frozenset[str]" = frozenset(),
+    ) -> None:
+        """Refuse a field that nothing will fill, or fill in its form.
+
+        Args:
+            known: the fields that will be filled.
+            moments: those of them that take a form.
 
         Raises:
             SpecError: there is one; the message says which there are.
@@ -50,6 +59,9 @@ class Template:
                     f"{self.what}: {self.text!r} has the field {{{name}}}, which nothing fills; there are {told}"
                     " (write a brace itself as '{{')"
                 )
+        for match in _FIELD.finditer(self.text):
+            if match[2] and match[1] not in moments:
+                raise SpecError(f"{self.what}: {self.text!r} gives {{{match[1]}}} a form, which only moments take")
 
     def fill(self, values: Mapping[str, Any], *, moments: str = "%Y-%m-%d") -> str:
         """The text with its fields filled.
@@ -65,7 +77,7 @@ class Template:
             >>> Template("lake/{partition}", what="location").fill({"partition": "2026-01-01"})
             'lake/2026-01-01'
         """
-        self.check(values)
+        self.check(values, moments={name for name, value in values.items() if isinstance(value, date)})
         return _FIELD.sub(lambda match: self._filled(match, values, moments), self.text)
 
     def _filled(self, match: re.Match[str], values: Mapping[str, Any], moments: str) -> str:
@@ -75,8 +87,6 @@ class Template:
         value = values[name]
         if isinstance(value, date):
             return value.strftime(form or moments)
-        if form:
-            raise SpecError(f"{self.what}: {self.text!r} gives {{{name}}} the form {form!r}, which only moments take")
         return str(value)
 
     def match(self, text: str) -> dict[str, str] | None:

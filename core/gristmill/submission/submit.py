@@ -68,6 +68,7 @@ class Wish:
     query: str | None
     input_location: Any
     input_format: str | None
+    input_version: str | None
     pool: str | None
     output_spec: OutputSpec
     input_spec: InputSpec
@@ -251,6 +252,8 @@ def _source(storage: Storage, wish: Wish) -> Source:
     if len(named) != 1:
         which = f"{' and '.join(named)} were given" if named else "none was given"
         raise SpecError(f"give exactly one of X, query and input_location; {which}")
+    if wish.rows is not None and wish.input_version is not None:
+        raise SpecError("input_version: rows that are given as X are told by their content; leave it out")
     if wish.query is not None:
         return QuerySource(wish.query, storage)
     if wish.input_location is not None:
@@ -274,7 +277,7 @@ def _request(storage: Storage, wish: Wish, checked: _Checked) -> JobRequest:
         uses_gpu=checked.info.uses_gpu,
         preload=checked.info.preload,
         spreads=checked.info.spreads,
-        source=_describe_source(checked.source, keyed=wish.key is not None or wish.job_spec.job_name is not None),
+        source=_describe_source(checked.source, wish),
         input_schema=schema_to_text(checked.schema),
         outputs_schema=None if outputs is None else schema_to_text(outputs),
         column_handling=checked.file_columns,
@@ -289,11 +292,13 @@ def _request(storage: Storage, wish: Wish, checked: _Checked) -> JobRequest:
     )
 
 
-def _describe_source(source: Source, *, keyed: bool) -> InputSource:
+def _describe_source(source: Source, wish: Wish) -> InputSource:
+    version = wish.input_version or ""
     if isinstance(source, FilesSource):
-        return InputSource(kind="location", text=source.location, format=source.format)
+        return InputSource(kind="location", text=source.location, format=source.format, content=version)
     if isinstance(source, QuerySource):
-        return InputSource(kind="query", text=source.sql, format="parquet")
+        return InputSource(kind="query", text=source.sql, format="parquet", content=version)
+    keyed = wish.key is not None or wish.job_spec.job_name is not None
     # the rows of a frame are told apart by their content, but only where somebody may ask for the same job again
     return InputSource(kind="frame", text=source.kind, format="parquet", content=content_hash(source) if keyed else "")
 
