@@ -5,6 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 _POLL = 0.5
@@ -276,7 +277,8 @@ class GraphQL:
             runs = [run for run in self.runs(dagster__backfill=backfill_id) if run["status"] in (statuses or _ENDED)]
             return runs if len(runs) >= count else None
 
-        found: list[dict[str, Any]] = self.until(look, timeout, lambda: self._story_of_backfill(backfill_id))
+        told = partial(self._story_of_backfill, backfill_id)
+        found: list[dict[str, Any]] = self.until(look, timeout, told, pause=1.0)
         return found
 
     # Assets
@@ -367,13 +369,13 @@ class GraphQL:
                 lines += [f"    {error['message']}", *(f"    {cause['message']}" for cause in error["causes"])]
         return "\n".join(lines)
 
-    def until(self, look: Callable[[], Any], timeout: float, story: Callable[[], str]) -> Any:
+    def until(self, look: Callable[[], Any], timeout: float, story: Callable[[], str], *, pause: float = _POLL) -> Any:
         """What a look finds, once it finds something; the story is told when it does not."""
         deadline = time.monotonic() + timeout
         while not (found := look()):
             if time.monotonic() > deadline:
                 raise GraphQLError(f"it did not happen within {timeout:g} s:\n{story()}")
-            time.sleep(_POLL)
+            time.sleep(pause)
         return found
 
     def _story_of_backfill(self, backfill_id: str) -> str:

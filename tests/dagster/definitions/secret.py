@@ -4,7 +4,6 @@ from pathlib import Path
 
 import dagster as dg
 from tests.dagster.definitions.jobs import LIVE
-from tests.engines.openai.server import MODEL
 
 from dagster_gristmill import GristmillResource
 from dagster_gristmill.asset import batch_inference_asset
@@ -16,7 +15,7 @@ ADDRESS = Path(LIVE, "service")
 def secret(name: str) -> dg.AssetsDefinition:
     return batch_inference_asset(
         name,
-        model=f"openai:{MODEL}",
+        model="openai:tiny",
         input_location=f"{LIVE}/{name}/in",
         output_spec={"location": f"{LIVE}/{name}/out", "mode": "overwrite"},
         resource_key="secret_gristmill",
