@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import signal
 import sys
 from pathlib import Path
 from typing import Any, Self
@@ -157,9 +156,3 @@ class Dev(Guarded):
         head = tree[0]
         self.until(lambda: not lives(head), 90, "does not end")
         self._start()
-
-    def interrupt(self) -> None:
-        """End it as Ctrl-C does."""
-        head = self.tree()[0]
-        head.send_signal(signal.SIGINT)
-        self.until(lambda: not lives(head), 90, "does not end")

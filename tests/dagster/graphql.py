@@ -8,33 +8,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from tests.dagster.answers import CHECK, MATERIALIZATION, METADATA, RUN, as_key, as_recorded, as_run, as_tags
+
 _POLL = 0.5
 _TIMEOUT = 240.0
 _ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 _REPOSITORY = "__repository__"
 _JOB = "__ASSET_JOB"
-
-_METADATA = """
-    metadataEntries {
-      __typename label
-      ... on TextMetadataEntry { value: text }
-      ... on UrlMetadataEntry { value: url }
-      ... on PathMetadataEntry { value: path }
-      ... on MarkdownMetadataEntry { value: mdStr }
-      ... on JsonMetadataEntry { value: jsonString }
-      ... on IntMetadataEntry { text: intRepr }
-      ... on FloatMetadataEntry { number: floatValue }
-      ... on BoolMetadataEntry { boolean: boolValue }
-      ... on TimestampMetadataEntry { moment: timestamp }
-      ... on PipelineRunMetadataEntry { value: runId }
-      ... on TableSchemaMetadataEntry { schema { columns { name type } } }
-    }
-"""
-_RUN = "runId status parentRunId rootRunId runConfigYaml startTime endTime canTerminate tags { key value }"
-_MATERIALIZATION = "runId partition timestamp tags { key value }" + _METADATA
-_CHECK = (
-    "runId status evaluation { success severity description partition targetMaterialization { runId }" + _METADATA + "}"
-)
 
 
 class GraphQLError(AssertionError):
@@ -136,10 +116,10 @@ class GraphQL:
             config: the run's configuration.
         """
         every = {**({} if partition is None else {"dagster/partition": partition}), **(tags or {})}
-        selector = {**self.place(), "jobName": _JOB, "assetSelection": [_key(asset) for asset in assets]}
+        selector = {**self.place(), "jobName": _JOB, "assetSelection": [as_key(asset) for asset in assets]}
         if checks is not None:
-            selector["assetCheckSelection"] = [{"assetKey": _key(asset), "name": name} for asset, name in checks]
-        given = {"selector": selector, "runConfigData": config or {}, "executionMetadata": {"tags": _tags(every)}}
+            selector["assetCheckSelection"] = [{"assetKey": as_key(asset), "name": name} for asset, name in checks]
+        given = {"selector": selector, "runConfigData": config or {}, "executionMetadata": {"tags": as_tags(every)}}
         wanted = "LaunchRunSuccess { run { runId } }"
         return str(
             self.ask("launchRun", {"executionParams": ("ExecutionParams!", given)}, wanted, kind="mutation")["run"][
@@ -156,15 +136,13 @@ class GraphQL:
 
     def run(self, run_id: str) -> dict[str, Any]:
         """One run: `status`, `tags` as a dictionary, `runConfigYaml`, ..."""
-        return _run(self.ask("runOrError", {"runId": ("ID!", run_id)}, f"Run {{ {_RUN} }}"))
+        return as_run(self.ask("runOrError", {"runId": ("ID!", run_id)}, f"Run {{ {RUN} }}"))
 
     def runs(self, **tags: str) -> list[dict[str, Any]]:
         """All runs with these tags, the oldest first; `dagster__backfill` means `dagster/backfill`."""
         wanted = [{"key": name.replace("__", "/"), "value": value} for name, value in tags.items()]
-        found = self.ask(
-            "runsOrError", {"filter": ("RunsFilter", {"tags": wanted})}, f"Runs {{ results {{ {_RUN} }} }}"
-        )
-        return [_run(one) for one in reversed(found["results"])]
+        found = self.ask("runsOrError", {"filter": ("RunsFilter", {"tags": wanted})}, f"Runs {{ results {{ {RUN} }} }}")
+        return [as_run(one) for one in reversed(found["results"])]
 
     def wait_for_run(
         self, run_id: str, *statuses: str, timeout: float = _TIMEOUT, expect: str | None = "SUCCESS"
@@ -194,7 +172,7 @@ class GraphQL:
             ... on ErrorEvent { error { message className stack causes { message className stack } } }
             ... on LogsCapturedEvent { logKey fileKey }
             ... on DisplayableEvent { """
-            + _METADATA
+            + METADATA
             + """ }
         } }"""
         )
@@ -232,9 +210,9 @@ class GraphQL:
         The daemon looks for backfills every 30 seconds.
         """
         given = {
-            "assetSelection": [_key(asset)],
+            "assetSelection": [as_key(asset)],
             "partitionNames": partitions,
-            "tags": _tags(tags or {}),
+            "tags": as_tags(tags or {}),
             "runConfigData": config or {},
         }
         wanted = "LaunchBackfillSuccess { backfillId }"
@@ -247,11 +225,6 @@ class GraphQL:
         wanted = "LaunchBackfillSuccess { backfillId }"
         asked = {"reexecutionParams": ("ReexecutionParams", given)}
         return str(self.ask("reexecutePartitionBackfill", asked, wanted, kind="mutation")["backfillId"])
-
-    def cancel_backfill(self, backfill_id: str) -> None:
-        """Start no more of its runs, and terminate those that are at work."""
-        given = {"backfillId": ("String!", backfill_id)}
-        self.ask("cancelPartitionBackfill", given, "CancelBackfillSuccess { backfillId }", kind="mutation")
 
     def backfill_status(self, backfill_id: str) -> str:
         """`REQUESTED`, `COMPLETED_SUCCESS`, `COMPLETED_FAILED`, ..."""
@@ -285,12 +258,12 @@ class GraphQL:
 
     def materializations(self, asset: str, *, partitions: list[str] | None = None) -> list[dict[str, Any]]:
         """Every materialization, the oldest first: `runId`, `partition`, `metadata` and `tags` as dictionaries."""
-        given = {"keys": ("[AssetKeyInput!]", [_key(asset)]), "partitions": ("[String!]", partitions)}
+        given = {"keys": ("[AssetKeyInput!]", [as_key(asset)]), "partitions": ("[String!]", partitions)}
         declared = ", ".join(f"${name}: {type_}" for name, (type_, _) in given.items())
         query = f"""query({declared}) {{ assetNodes(assetKeys: $keys) {{
-            assetMaterializations(partitions: $partitions, limit: 1000) {{ {_MATERIALIZATION} }} }} }}"""
+            assetMaterializations(partitions: $partitions, limit: 1000) {{ {MATERIALIZATION} }} }} }}"""
         (node,) = self.call(query, **{name: value for name, (_, value) in given.items()})["assetNodes"]
-        return [_recorded(one) for one in reversed(node["assetMaterializations"])]
+        return [as_recorded(one) for one in reversed(node["assetMaterializations"])]
 
     def latest(self, asset: str, *, partition: str | None = None) -> dict[str, Any]:
         """The newest materialization."""
@@ -303,27 +276,21 @@ class GraphQL:
         """How many partitions an asset has: `numPartitions`, `numMaterialized`, `numFailed`, `numMaterializing`."""
         query = """query($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) {
             partitionStats { numPartitions numMaterialized numFailed numMaterializing } } }"""
-        (node,) = self.call(query, keys=[_key(asset)])["assetNodes"]
+        (node,) = self.call(query, keys=[as_key(asset)])["assetNodes"]
         return dict(node["partitionStats"])
 
     def checks(self, asset: str) -> dict[str, dict[str, Any] | None]:
         """The checks of an asset by name, each with its latest execution: `status`, `evaluation`, ..."""
         query = f"""query($keys: [AssetKeyInput!]) {{ assetNodes(assetKeys: $keys) {{ assetChecksOrError {{
-            ... on AssetChecks {{ checks {{ name executionForLatestMaterialization {{ {_CHECK} }} }} }} }} }} }}"""
-        (node,) = self.call(query, keys=[_key(asset)])["assetNodes"]
+            ... on AssetChecks {{ checks {{ name executionForLatestMaterialization {{ {CHECK} }} }} }} }} }} }}"""
+        (node,) = self.call(query, keys=[as_key(asset)])["assetNodes"]
         found = {}
         for check in node["assetChecksOrError"]["checks"]:
             execution = check["executionForLatestMaterialization"]
             if execution is not None and execution["evaluation"] is not None:
-                execution = {**execution, "evaluation": _recorded(execution["evaluation"])}
+                execution = {**execution, "evaluation": as_recorded(execution["evaluation"])}
             found[check["name"]] = execution
         return found
-
-    def check_executions(self, asset: str, name: str) -> list[dict[str, Any]]:
-        """Every execution of a check, the newest first."""
-        query = f"""query($key: AssetKeyInput!, $name: String!) {{
-            assetCheckExecutions(assetKey: $key, checkName: $name, limit: 100) {{ {_CHECK} }} }}"""
-        return list(self.call(query, key=_key(asset), name=name)["assetCheckExecutions"])
 
     # Sensors
 
@@ -386,32 +353,3 @@ class GraphQL:
 
     def _sensor(self, name: str) -> dict[str, Any]:
         return {**self.place(), "sensorName": name}
-
-
-def _key(asset: str) -> dict[str, list[str]]:
-    return {"path": asset.split("/")}
-
-
-def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"key": key, "value": value} for key, value in tags.items()]
-
-
-def _run(found: dict[str, Any]) -> dict[str, Any]:
-    rest = {name: value for name, value in found.items() if name != "__typename"}
-    return {**rest, "tags": {tag["key"]: tag["value"] for tag in found["tags"]}}
-
-
-def _recorded(found: dict[str, Any]) -> dict[str, Any]:
-    """With metadata, and tags if there are any, as dictionaries."""
-    metadata = {entry["label"]: _value(entry) for entry in found["metadataEntries"]}
-    tags = {tag["key"]: tag["value"] for tag in found.get("tags", ())}
-    rest = {name: value for name, value in found.items() if name != "metadataEntries"}
-    return {**rest, "metadata": metadata, "tags": tags}
-
-
-def _value(entry: dict[str, Any]) -> Any:
-    if "text" in entry:
-        return int(entry["text"])
-    if "schema" in entry:
-        return {column["name"]: column["type"] for column in entry["schema"]["columns"]}
-    return next((entry[name] for name in ("value", "number", "boolean", "moment") if name in entry), None)
