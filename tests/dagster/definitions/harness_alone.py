@@ -3,4 +3,4 @@
 import dagster as dg
 from tests.dagster.definitions import harness
 
-defs = dg.Definitions(assets=harness.ASSETS, asset_checks=harness.CHECKS, sensors=harness.SENSORS)
+defs = dg.Definitions(assets=harness.ASSETS)

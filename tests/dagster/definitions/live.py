@@ -5,7 +5,6 @@ from tests.dagster.definitions import harness, jobs, secret, sentinel
 
 defs = dg.Definitions(
     assets=[*harness.ASSETS, *jobs.ASSETS, *secret.ASSETS, *sentinel.ASSETS],
-    asset_checks=harness.CHECKS,
-    sensors=[*harness.SENSORS, *sentinel.SENSORS],
+    sensors=sentinel.SENSORS,
     resources={**jobs.RESOURCES, **secret.RESOURCES},
 )
