@@ -31,7 +31,8 @@ def test_a_backfill_of_twenty_days_is_one_run_and_a_forced_one_computes_again(pa
     graphql = page.graphql
     made_by = graphql.backfill("gross", DAYS)
     ended = graphql.wait_for_backfill(made_by)
-    assert ended == "COMPLETED_SUCCESS", [graphql.story(run["runId"]) for run in graphql.runs(dagster__backfill=made_by)]
+    runs = graphql.runs(dagster__backfill=made_by)
+    assert ended == "COMPLETED_SUCCESS", [graphql.story(run["runId"]) for run in runs]
     assert graphql.partition_counts("gross")["numMaterialized"] == 20
     made = {one["partition"]: one for one in graphql.materializations("gross")}
     assert set(made) == set(DAYS)
