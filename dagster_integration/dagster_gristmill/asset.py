@@ -93,7 +93,7 @@ def batch_inference_asset(
         group_name: as of all assets, like `description`, `kinds`, `tags`, `owners`, `metadata`, `automation_condition`,
             `freshness_policy`, `pool`, `retry_policy`, `op_tags` and `io_manager_key`.
         description: see above.
-        kinds: see above; besides `gristmill`, at most two more.
+        kinds: see above; besides `gristmill`, at most nine more.
         tags: see above.
         owners: see above.
         metadata: see above.

@@ -144,9 +144,12 @@ def _standing(storage: "Storage", named: str, output: Materialized) -> Standing:
 def _selection(metadata: Mapping[str, Any]) -> Selection:
     columns = metadata.get("columns")
     if columns is not None and (
-        not isinstance(columns, list | tuple) or not columns or not all(isinstance(name, str) for name in columns)
+        not isinstance(columns, list | tuple)
+        or not columns
+        or not all(isinstance(name, str) for name in columns)
+        or len(set(columns)) < len(columns)
     ):
-        raise SpecError(f"columns: give a list of columns in the metadata of the input (given: {columns!r})")
+        raise SpecError(f"columns: give a list of columns, each once, in the input's metadata (given: {columns!r})")
     return Selection(None if columns is None else tuple(columns), text=_flag(metadata, "text"))
 
 

@@ -64,6 +64,11 @@ class PathPartition:
         """Whether there are no partitions."""
         return self._is_none
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether keys are checked against a definition."""
+        return self._definition is not None
+
     def key(self, fields: Mapping[str, str]) -> str | None:
         """The key; a `MultiPartitionKey` where there are dimensions; None where there are no partitions."""
         if self._is_none:

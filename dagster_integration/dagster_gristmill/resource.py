@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from dagster_gristmill.config import STRICT, EndpointConfig, PoolConfig
+from dagster_gristmill.config import STRICT, EndpointConfig, PoolConfig, with_variables
 from gristmill.errors import SpecError
 from gristmill.settings import Settings
 from gristmill.spec.secrets import with_secrets
@@ -71,7 +71,8 @@ class GristmillResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             "resolver": self.resolver,
         }
         try:
-            return Settings.load(**{name: value for name, value in given.items() if value not in (None, {}, [])})
+            said = {name: value for name, value in given.items() if value not in (None, {}, [])}
+            return Settings.load(**{name: with_variables(value, what=name) for name, value in said.items()})
         except SpecError as error:
             raise SpecError(f"GristmillResource: {error}") from error
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dagster_gristmill.path_partition import PathPartition
+from dagster_gristmill.targets import partitions_of, partitions_told, refuse_unpartitioned
 from gristmill.errors import SpecError
 from gristmill.outputs.condition import SentinelCondition
 
@@ -67,7 +68,7 @@ def sentinel_sensor(
         job: a job to run, or its name.
         asset_selection: assets to run.
         partitions_def: the partitions. A key that is none of them is waited for, and named; dynamic ones are added.
-            None takes those of a target or spec that has them; else keys are not checked.
+            None takes those of the target or spec.
         partition_key: what the key is where the fields do not make it: a template such as `{year}-{month}-{day}`, or
             one for each dimension. Empty: there are no partitions, whatever the fields.
         job_id: only what this job wrote.
@@ -112,7 +113,7 @@ def sentinel_sensor(
         raise SpecError(f"sentinel_sensor {name!r}: {error}") from error
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return watch.look(context)
+        return watch.among(context).look(context)
 
     if isinstance(job, str):
         given = {"job_name": job}
@@ -135,10 +136,23 @@ class _Watch:
     places: "Places"
     partition: PathPartition
     condition: SentinelCondition
+    partition_key: str | Mapping[str, str] | None
     asset_key: dg.AssetKey | None
-    requests_runs: bool
+    targets: Mapping[str, Any]
     looks: int
     resource_key: str
+
+    @property
+    def requests_runs(self) -> bool:
+        return bool(self.targets)
+
+    def among(self, context: dg.SensorEvaluationContext) -> "_Watch":
+        """With the partitions of its target, where only the definitions that it stands among tell them."""
+        repository = context.repository_def
+        if not self.targets or self.partition.is_none or self.partition.is_checked or repository is None:
+            return self
+        definition = partitions_of(self.targets, repository)
+        return replace(self, partition=_partition(self.places, definition, self.partition_key))
 
     def look(self, context: dg.SensorEvaluationContext) -> dg.SensorResult:
         from gristmill.outputs.known import Known
@@ -201,7 +215,8 @@ class _Watch:
     def _of(self) -> str:
         """What is looked for: whatever of it changes, all is looked at again."""
         asset = None if self.asset_key is None else self.asset_key.to_user_string()
-        told = [self.places.text, self.condition.model_dump(mode="json"), asset, self.requests_runs]
+        condition = self.condition.model_dump(mode="json")
+        told = [self.places.text, condition, asset, self.requests_runs, self.partition_key]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -227,15 +242,21 @@ def _watch(
     places = Places(location)
     target = next(iter(targets.values()), None)
     spec = asset if isinstance(asset, dg.AssetSpec) else None
-    partition = PathPartition(
+    partition = _partition(places, _partitions(partitions_def, spec, target), partition_key)
+    if not partition.is_none:
+        refuse_unpartitioned(target)
+    return _Watch(places, partition, condition, partition_key, _key_of(asset), targets, looks, resource_key)
+
+
+def _partition(
+    places: "Places", partitions_def: dg.PartitionsDefinition | None, partition_key: str | Mapping[str, str] | None
+) -> PathPartition:
+    return PathPartition(
         places.fields,
-        partitions_def=_partitions(partitions_def, spec, target),
+        partitions_def=partitions_def,
         partition_key=partition_key,
         what=f"location {places.text!r}",
     )
-    if not partition.is_none:
-        _refuse_unpartitioned(target)
-    return _Watch(places, partition, condition, _key_of(asset), bool(targets), looks, resource_key)
 
 
 def _key_of(asset: Any) -> dg.AssetKey | None:
@@ -253,25 +274,5 @@ def _partitions(
 ) -> dg.PartitionsDefinition | None:
     if given is not None:
         return given
-    own = _own_partitions(target)
+    own = partitions_told(target)
     return own if own is not None else None if spec is None else spec.partitions_def
-
-
-def _own_partitions(target: Any) -> dg.PartitionsDefinition | None:
-    """The partitions of a target, where it tells them and all of it has the same."""
-    found = [getattr(part, "partitions_def", None) for part in _parts(target)]
-    return found[0] if found and all(one == found[0] for one in found) else None
-
-
-def _refuse_unpartitioned(target: Any) -> None:
-    for part in _parts(target):
-        if isinstance(part, dg.AssetsDefinition) and part.partitions_def is None:
-            raise SpecError(
-                f"target: {part.key.to_user_string()!r} has no partitions, and location names some; give the asset"
-                " partitions, or partition_key='' to run all of it for each landing"
-            )
-
-
-def _parts(target: Any) -> list[Any]:
-    # Dagster's own selections and jobs are tuples, too
-    return list(target) if type(target) in (list, tuple) else [target]

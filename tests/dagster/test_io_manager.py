@@ -274,6 +274,7 @@ def test_a_materialization_that_does_not_say_where_is_refused(events, settings):
         (dict[str, int], {}, r"cannot be loaded as .*int"),
         (pa.Table, {"columns": "id"}, "columns: give a list"),
         (pa.Table, {"columns": []}, "columns: give a list"),
+        (pa.Table, {"columns": ["id", "id"]}, "columns: give a list"),
         (pa.Table, {"text": "yes"}, "text: give True or False"),
         (dict[str, pa.Table], {}, "has no partitions to load by key"),
     ],

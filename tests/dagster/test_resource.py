@@ -89,6 +89,23 @@ def test_secrets_are_read_in_the_run_and_stand_in_none_of_its_records(settings, 
     assert not [value for value in SECRETS.values() for record in records if value in record]
 
 
+def test_variables_are_read_wherever_a_field_of_free_form_has_them(settings, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf-5521")
+    resource = GristmillResource(
+        pools={"gpu": {"kind": "ray", "runtime_env": {"env_vars": {"HF": dg.EnvVar("HF_TOKEN")}, "pip": ["x"]}}},
+        storage_options={"s3": {"client_kwargs": {"keys": [dg.EnvVar("HF_TOKEN")]}}},
+    )
+    for found in (settings_in_a_run(resource)[0], resource.settings()):
+        assert found.pool("gpu").runtime_env == {"env_vars": {"HF": "hf-5521"}, "pip": ["x"]}
+        assert found.storage_options["s3"] == {"client_kwargs": {"keys": ["hf-5521"]}}
+
+
+def test_a_variable_that_is_not_set_is_named_with_its_field(settings):
+    resource = GristmillResource(storage_options={"s3": {"key": dg.EnvVar("NOBODY_SETS_THIS")}})
+    with pytest.raises(SpecError, match=r"storage_options.s3.key: the variable NOBODY_SETS_THIS .* is not set"):
+        resource.settings()
+
+
 WRONG = [
     ({"pools": {"gpu": {"kind": "gpus"}}}, "pools.gpu: PoolSettings.kind"),
     ({"pools": {"gpu": {"kind": "ray", "address": "head:8265"}}}, "is not the address of a Jobs API"),

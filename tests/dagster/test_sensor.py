@@ -252,6 +252,58 @@ def test_partitions_that_there_are_not_yet_are_named_and_waited_for(
     assert ticks.requested() == [soon]
 
 
+@pytest.mark.parametrize("target", [dg.AssetSelection.from_string("consumer"), "consumer", dg.AssetSelection.all()])
+def test_a_target_that_is_named_has_the_partitions_of_the_definitions_it_stands_among(
+    instance: dg.DagsterInstance, storage: Storage, scores: Path, target: Any
+) -> None:
+    publish(storage, scores / "2026-01-02")
+    publish(storage, scores / "junk")
+    sensor = sentinel_sensor("s", location=f"{scores}/{{day}}", target=target)
+    ticks = Ticks(instance, sensor, consumer(DAYS))
+    assert ticks.requested() == ["2026-01-02"]
+    assert "'junk' is no partition" in ticks.tick().skip_message
+
+
+def test_a_job_has_its_partitions_by_its_name(instance: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
+    publish(storage, scores / "2026-01-02")
+    publish(storage, scores / "junk")
+    sensor = sentinel_sensor("s", location=f"{scores}/{{day}}", job="work")
+    ticks = Ticks(instance, sensor, consumer(DAYS))
+    ticks.defs = dg.Definitions.merge(ticks.defs, dg.Definitions(jobs=[dg.define_asset_job("work", "consumer")]))
+    assert ticks.requested() == ["2026-01-02"]
+
+
+def test_a_named_target_without_partitions_is_told_with_the_way_out(
+    instance: dg.DagsterInstance, storage: Storage, scores: Path
+) -> None:
+    publish(storage, scores / "2026-01-02")
+    named = {"location": f"{scores}/{{day}}", "target": "consumer"}
+    ticks = Ticks(instance, sentinel_sensor("s", **named), consumer())
+    with pytest.raises(Exception, match="target: it has no partitions, and location names some"):
+        ticks.tick()
+    assert Ticks(instance, sentinel_sensor("s", **named, partition_key=""), consumer()).requested() == [None]
+
+
+def test_a_changed_partition_key_looks_at_all_again(
+    instance: dg.DagsterInstance, storage: Storage, scores: Path
+) -> None:
+    publish(storage, scores / "2026/01")
+    first = sentinel_sensor("s", location=f"{scores}/{{y}}/{{m}}", asset_key="seen", partition_key="{y}-{m}")
+    ticks = Ticks(instance, first)
+    assert ticks.reported() == ["2026-01"]
+    ticks.sensor = sentinel_sensor("s", location=f"{scores}/{{y}}/{{m}}", asset_key="seen", partition_key="{y}/{m}")
+    assert ticks.reported() == ["2026/01"]
+
+
+def test_a_folder_whose_name_is_no_text_stops_nothing(
+    instance: dg.DagsterInstance, storage: Storage, scores: Path
+) -> None:
+    publish(storage, scores / "2026-01-02")
+    (scores / os.fsdecode(b"bad\xff")).mkdir()
+    ticks = Ticks(instance, sentinel_sensor("s", location=f"{scores}/{{day}}", asset_key="seen"))
+    assert ticks.reported() == ["2026-01-02"]
+
+
 def test_dynamic_partitions_are_added(kept_instance: dg.DagsterInstance, storage: Storage, scores: Path) -> None:
     drops = dg.DynamicPartitionsDefinition(name="drops")
     ticks = Ticks(
@@ -357,7 +409,7 @@ def test_the_cursor_of_ten_thousand_locations_is_short(
         (scores / str(number)).mkdir()
         (scores / str(number) / "_SUCCESS").write_bytes(sentinel)
     sensor = sentinel_sensor("landed", location=scores / "{id}", target="consumer", min_rows=3, looks_per_tick=10_000)
-    ticks = Ticks(instance, sensor, consumer())
+    ticks = Ticks(instance, sensor, consumer(dg.DynamicPartitionsDefinition(name="ids")))
     result = ticks.tick()
     assert (result.run_requests, "9,997 more wait" in result.skip_message) == ([], True)
     assert len(result.cursor) < 80_000

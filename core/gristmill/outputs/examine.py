@@ -82,8 +82,8 @@ def examine(
 ) -> tuple[CheckFinding, ...]:
     """Examine what stands at a location.
 
-    An output that is missing, unfinished, another's or damaged fails its checks; it is no error. Files are listed for
-    `complete` alone, footers are read for `complete` and `no_nulls`, values where footers do not tell of nulls.
+    An output that is missing, unfinished, another's or damaged fails its checks; it is no error. Files are listed, and
+    footers read, for `complete` and `no_nulls`; values where footers do not tell of nulls.
 
     Args:
         storage: where.

@@ -82,6 +82,8 @@ class Places:
 
     def _check(self, fixed: list[str]) -> None:
         given = f"{self.what}: {self.text!r}"
+        if not any(fixed) and not self.fields:
+            raise SpecError(f"{given} names no folder; give a path, a URL or a stage")
         if not any(fixed):
             raise SpecError(
                 f"{given} begins with a field, so where to look is not known; begin with a folder, bucket or stage"
@@ -90,7 +92,7 @@ class Places:
             raise SpecError(f"{given} has '.' or '..' after its first field; write the path out")
         if "*" in self.text:
             raise SpecError(f"{given} has a '*'; give the part a name instead, such as {{part}}")
-        if [*fixed, *self._levels][-1] == SENTINEL:
+        if [one for one in (*fixed, *self._levels) if one][-1] == SENTINEL:
             raise LocationError(f"{given} names the sentinel itself; give the folder that it stands in")
 
     def found(self, storage: Storage) -> Listing:
@@ -141,8 +143,8 @@ def _below(place: Place, folder: str, template: Template) -> Place | None:
     if folder[:1] in ("_", ".") and template.text[:1] == "{" and template.text[:2] != "{{":
         return None
     values = template.match(folder)
-    if values is None:
-        return None
+    if values is None or any("\ud800" <= character <= "\udfff" for character in folder):
+        return None  # a name that is no text cannot be told to anybody
     fields = {name: partition_in(value) for name, value in values.items()}
     if any(place.fields.get(name, value) != value for name, value in fields.items()):
         return None  # a field that stands twice has one value
