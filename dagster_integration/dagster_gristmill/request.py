@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import dagster as dg
 
@@ -19,7 +19,9 @@ from gristmill.declared import (
     spec_arguments,
 )
 from gristmill.errors import SpecError
+from gristmill.inputs.formats import Format
 from gristmill.jobs.outcome import parse_error_limit
+from gristmill.spec.engine import EngineOptions, refuse_secrets
 from gristmill.spec.job import JobSpec
 from gristmill.spec.partition import path_of
 from gristmill.spec.template import Template
@@ -88,6 +90,7 @@ class BatchRequest:
             )
         self._check_texts()
         parse_error_limit(self.fail_on_errors)
+        self._check_secrets()
         spec_arguments({name: as_fields(getattr(self, name)) for name in _SPECS})
         known = field_names(partitions_def)
         for template in self._templates():
@@ -100,6 +103,17 @@ class BatchRequest:
         for name, text in texts.items():
             if text is not None and (not isinstance(text, str) or not text.strip()):
                 raise SpecError(f"{name}: give one text that is not empty (given: {text!r})")
+        if self.input_format is not None and self.input_format not in get_args(Format):
+            known = ", ".join(get_args(Format))
+            raise SpecError(f"input_format: {self.input_format!r} is not known; choose one of: {known}")
+
+    def _check_secrets(self) -> None:
+        """As `run_batch` does: a definition is read by even more people than a job's record."""
+        EngineOptions.of(self.inference_engine_options)
+        fields = as_fields(self.input_spec)
+        params = fields.get("params") if isinstance(fields, Mapping) else None
+        if isinstance(params, Mapping):
+            refuse_secrets(params, "input_spec.params")
 
     def _check_apart(self, partitions_def: dg.PartitionsDefinition) -> None:
         output = as_fields(self.output_spec)
