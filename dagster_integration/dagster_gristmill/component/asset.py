@@ -18,7 +18,21 @@ _tell = dg.Resolver.default
 
 def _key(context: dg.ResolutionContext, given: Any) -> dg.AssetKey:
     found = rendered(context, given)
-    return found if isinstance(found, dg.AssetKey) else dg.AssetKey.from_user_string(str(found))
+    if isinstance(found, dg.AssetKey):
+        return found
+    if found is None or not all(str(found).split("/")):
+        name = [part for part in context.path if isinstance(part, str)][-1]
+        raise SpecError(f"{name}: is no asset's key; write it as in 'sales/scores' (given: {found!r})")
+    return dg.AssetKey.from_user_string(str(found))
+
+
+def _keys(context: dg.ResolutionContext, given: Any) -> list[dg.AssetKey]:
+    """A list of keys; a text would be one key for each of its letters."""
+    found = rendered(context, given)
+    if not isinstance(found, list | tuple):
+        example = found if isinstance(found, str) and found else "orders"
+        raise SpecError(f"deps: give a list of keys, such as [{example}] (given: {found!r})")
+    return [_key(context.at_path(place), one) for place, one in enumerate(found)]
 
 
 def key(description: str, *examples: str) -> dg.Resolver:
@@ -92,7 +106,16 @@ class AssetFields(Checked):
     checks: Annotated[ChecksFields | None, _tell(description="Asset checks on each output; null for none.")] = (
         ChecksFields()
     )
-    deps: Annotated[list[Key], _tell(description="Assets that this one is made of.")] = []
+    deps: Annotated[
+        list[dg.AssetKey],
+        dg.Resolver(
+            _keys,
+            model_field_type=list[str],
+            description="Assets that this one is made of.",
+            examples=[["raw/orders"]],
+            inject_before_resolve=False,
+        ),
+    ] = []
     group_name: Annotated[str | None, text("The group of assets it belongs to.")] = None
     description: Annotated[str | None, text("What the asset is, for its readers.")] = None
     kinds: Annotated[list[str] | None, values("What it is made with, as labels.", ["gristmill", "sklearn"])] = None

@@ -6,6 +6,8 @@ from types import NoneType, UnionType
 from typing import Any, Self, Union, get_args, get_origin
 
 import dagster as dg
+from dagster.components.resolved.errors import ResolutionException
+from dagster_shared.check import CheckError
 from pydantic import BaseModel, ConfigDict, create_model
 
 __all__ = ["Checked"]
@@ -35,10 +37,12 @@ class Checked(dg.Resolvable, dg.Model):
     @classmethod
     def resolve_from_model(cls, context: dg.ResolutionContext, model: BaseModel) -> Self:
         """The fields, checked."""
-        fields: Self = super().resolve_from_model(context, model)
         try:
+            fields: Self = super().resolve_from_model(context, model)
             fields.check()
-        except (ValueError, dg.DagsterError) as error:
+        except ResolutionException:  # tells its place already
+            raise
+        except (ValueError, CheckError, dg.DagsterError) as error:
             named = [part for part in context.path if isinstance(part, str)]
             raise context.build_resolve_fn_exc([str(error)], field_name=named[-1], model=model) from None
         return fields

@@ -60,9 +60,13 @@ class BatchInferenceComponent(dg.Component, Checked):
     ] = None
 
     def check(self) -> None:
-        """Refuse an I/O manager without a resource."""
+        """Refuse an I/O manager without a resource, or in its place."""
         if self.io_manager_key is not None and self.gristmill is None:
             raise SpecError("io_manager_key: an I/O manager needs the resource; give `gristmill` in this file, too")
+        if self.io_manager_key == self.resource_key:
+            raise SpecError(
+                f"io_manager_key: {self.io_manager_key!r} is the resource's own key; give another, such as 'outputs'"
+            )
 
     @classmethod
     def get_spec(cls) -> dg.ComponentTypeSpec:

@@ -6,7 +6,6 @@ import dagster as dg
 from dagster.components.resolved.core_models import (
     DailyPartitionsDefinitionModel,
     HourlyPartitionsDefinitionModel,
-    StaticPartitionsDefinitionModel,
     TimeWindowPartitionsDefinitionModel,
     WeeklyPartitionsDefinitionModel,
     resolve_partitions_def,
@@ -16,7 +15,14 @@ from pydantic import Field
 from dagster_gristmill.component.text import rendered
 from gristmill.errors import SpecError
 
-__all__ = ["DynamicPartitions", "MonthlyPartitions", "MultiPartitions", "Partitions", "partitions_of"]
+__all__ = [
+    "DynamicPartitions",
+    "MonthlyPartitions",
+    "MultiPartitions",
+    "Partitions",
+    "StaticPartitions",
+    "partitions_of",
+]
 
 
 class MonthlyPartitions(dg.Model):
@@ -29,6 +35,16 @@ class MonthlyPartitions(dg.Model):
     minute_offset: int = 0
     hour_offset: int = 0
     day_offset: int = 1
+
+
+class StaticPartitions(dg.Model):
+    """Partitions whose keys are written down.
+
+    Dagster's own model has a sequence here, of which it cannot say that a text is none.
+    """
+
+    type: Literal["static"] = "static"
+    partition_keys: list[str]
 
 
 class DynamicPartitions(dg.Model):
@@ -44,7 +60,7 @@ _OneDimension: TypeAlias = (
     | WeeklyPartitionsDefinitionModel
     | MonthlyPartitions
     | TimeWindowPartitionsDefinitionModel
-    | StaticPartitionsDefinitionModel
+    | StaticPartitions
     | DynamicPartitions
 )
 _BY_TYPE = Field(discriminator="type")
@@ -71,6 +87,8 @@ def partitions_of(context: dg.ResolutionContext, given: Any) -> dg.PartitionsDef
     fields = rendered(context, given.model_dump())
     if isinstance(given, MonthlyPartitions):
         return dg.MonthlyPartitionsDefinition(**{name: fields[name] for name in fields if name != "type"})
+    if isinstance(given, StaticPartitions):
+        return dg.StaticPartitionsDefinition([str(key) for key in fields["partition_keys"]])
     if isinstance(given, DynamicPartitions):
         return dg.DynamicPartitionsDefinition(name=fields["name"])
     return resolve_partitions_def(context, given.model_copy(update=fields))

@@ -1,10 +1,12 @@
 """The resource in a `defs.yaml`: its secrets are named, and read where a run starts."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, TypeAlias
 
 import dagster as dg
+from pydantic import ConfigDict
 
 from dagster_gristmill.component.checked import Checked
 from dagster_gristmill.component.text import text, values
@@ -17,6 +19,8 @@ from gristmill.spec.secrets import secret_values
 __all__ = ["EndpointFields", "PoolFields", "ResourceFields", "Secret"]
 
 _tell = dg.Resolver.default
+_HIDDEN = ConfigDict(hide_input_in_errors=True)
+_MOVE = "move it to storage_secrets, as {env: NAME}"
 
 
 class SecretFields(dg.Model):
@@ -30,14 +34,25 @@ def _secret(context: dg.ResolutionContext, given: Any) -> dg.EnvVar | None:
     if given is None or isinstance(given, dg.EnvVar):
         return given
     if isinstance(given, SecretFields):
-        return dg.EnvVar(given.env)
+        return _variable(given.env)
     found = context.resolve_value(given) if isinstance(given, str) and "{{" in given else given
     if isinstance(found, dg.EnvVar):
-        return found
+        return _variable(found.env_var_name)
     raise SpecError("is a secret, and would stand in the definition; name its variable: {env: NAME}")
 
 
+def _variable(name: str) -> dg.EnvVar:
+    if not re.fullmatch(r"[A-Za-z_]\w*", name):  # not repeated: it may be the secret itself
+        raise SpecError("env: is not the name of a variable; write {env: NAME}, without braces in it")
+    return dg.EnvVar(name)
+
+
 def _secrets(context: dg.ResolutionContext, given: Any) -> dict[str, dict[str, dg.EnvVar]]:
+    if not isinstance(given, Mapping):
+        raise SpecError(
+            "storage_secrets: name the variable of each secret, by scheme: {s3: {key: {env: NAME}}} "
+            f"(given: {type(given).__name__})"
+        )
     return {
         scheme: {name: _named(context, f"{scheme}.{name}", one) for name, one in options.items()}
         for scheme, options in given.items()
@@ -71,6 +86,8 @@ Secret: TypeAlias = dg.EnvVar | None
 class PoolFields(Checked):
     """One place where jobs run."""
 
+    model_config = _HIDDEN
+
     kind: Annotated[str, text("inline, local or ray.")]
     address: Annotated[str | None, text("The Jobs API of a Ray cluster.", "http://head:8265")] = None
     token: Annotated[Secret, secret("What the cluster asks of its clients.")] = None
@@ -82,11 +99,14 @@ class PoolFields(Checked):
 
     def check(self) -> None:
         """Refuse wrong values."""
+        _refuse_password("address", self.address, "give what the cluster asks as token: {env: NAME}")
         PoolSettings(**_with_stand_ins(self.given()))
 
 
 class EndpointFields(Checked):
     """A service that speaks the OpenAI API."""
+
+    model_config = _HIDDEN
 
     base_url: Annotated[str | None, text("The address before /chat/completions.")] = None
     api_key: Annotated[Secret, secret("Sent as a bearer token.")] = None
@@ -94,12 +114,17 @@ class EndpointFields(Checked):
 
     def check(self) -> None:
         """Refuse wrong values."""
+        for name in ("api_key", "base_url"):
+            if name in self.options:
+                raise SpecError(f"options: {name} has a field of its own; give it there, a key as {{env: NAME}}")
         fields = _with_stand_ins(self.given())
         EndpointSettings(**{**fields.pop("options", {}), **fields})
 
 
 class ResourceFields(Checked):
     """Where jobs live and run. What is left open comes from `gristmill.toml` and the `GRISTMILL_` variables."""
+
+    model_config = _HIDDEN
 
     home: Annotated[
         str | None,
@@ -136,12 +161,13 @@ class ResourceFields(Checked):
     def check(self) -> None:
         """Refuse wrong values; those of the surroundings are looked at where a run starts."""
         ResolverSettings(**self.resolver)
+        for what, place in (("home", self.home), ("stages", self.stages), ("allowed", self.allowed)):
+            _refuse_password(what, list(place.values()) if isinstance(place, dict) else place, _MOVE)
         for scheme, options in self.storage_options.items():
             for name, value in options.items():
-                if secret_values({name: value}):
+                if secret_values({name: _as_texts(value)}):
                     raise SpecError(
-                        f"storage_options.{scheme}.{name}: is a secret, and would stand in the definition; "
-                        "move it to storage_secrets, as {env: NAME}"
+                        f"storage_options.{scheme}.{name}: is a secret, and would stand in the definition; {_MOVE}"
                     )
 
     def resource(self) -> GristmillResource:
@@ -190,6 +216,20 @@ def _shared(described: _Described) -> GristmillResource:
 @cache
 def _loading(described: _Described) -> GristmillIOManager:
     return GristmillIOManager(gristmill=_shared(described))
+
+
+def _refuse_password(what: str, urls: Any, way_out: str) -> None:
+    if secret_values(urls):
+        raise SpecError(f"{what}: holds a password, which would stand in the definition; {way_out}")
+
+
+def _as_texts(value: Any) -> Any:
+    """Numbers as texts: a password may be one."""
+    if isinstance(value, Mapping):
+        return {name: _as_texts(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_texts(item) for item in value]
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _with_stand_ins(fields: dict[str, Any]) -> dict[str, Any]:

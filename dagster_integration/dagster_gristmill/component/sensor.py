@@ -8,6 +8,7 @@ from dagster_gristmill.component.asset import Key
 from dagster_gristmill.component.checked import Checked
 from dagster_gristmill.component.partitions import Partitions
 from dagster_gristmill.component.text import labels, text, values
+from gristmill.errors import SpecError
 
 __all__ = ["SensorFields"]
 
@@ -49,6 +50,10 @@ class SensorFields(Checked):
 
     def check(self) -> None:
         """Refuse what makes no sensor."""
+        if self.minimum_interval_seconds < 0:
+            raise SpecError(
+                f"minimum_interval_seconds: must be 0 seconds or more (given: {self.minimum_interval_seconds})"
+            )
         self.definition(resource_key="gristmill")
 
     def definition(self, *, resource_key: str) -> dg.SensorDefinition:

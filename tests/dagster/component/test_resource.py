@@ -47,15 +47,53 @@ def test_secrets_are_named_and_read_where_a_run_starts(monkeypatch: pytest.Monke
         ("{endpoints: {lab: {api_key: '{{ env.MILL_KEY }}'}}}", "name its variable: {env: NAME}"),
         ("{storage_options: {s3: {secret: '{{ env.MILL_KEY }}'}}}", "move it to storage_secrets"),
         ("{pools: {gpu: {kind: ry, token: {env: MILL_KEY}}}}", "PoolSettings.kind"),
+        ("{pools: {gpu: {kind: ray, address: '{{ env.MILL_URL }}'}}}", "address: holds a password"),
+        ("{pools: {gpu: {kind: ray, token: {env: '{{ env.MILL_KEY }}'}}}}", "env: is not the name of a variable"),
+        ("{pools: {gpu: {kind: ray, token: {env: ''}}}}", "env: is not the name of a variable"),
+        ("{storage_secrets: {s3: {key: {env: '{{ env.K }}'}}}}", "storage_secrets.s3.key: env: is not the name"),
+        ("{storage_secrets: '{{ env.MILL_KEY }}'}", "by scheme: {s3: {key: {env: NAME}}}"),
+        ("{storage_options: '{{ env.MILL_KEY }}'}", "storage_options"),
+        ("{storage_options: {s3: {endpoint_url: '{{ env.MILL_URL }}'}}}", "move it to storage_secrets"),
+        ("{endpoints: {lab: {options: {api_key: '{{ env.MILL_KEY }}'}}}}", "options: api_key has a field of its own"),
+        ("{endpoints: {lab: {options: {base_url: '{{ env.MILL_URL }}'}}}}", "options: base_url has a field"),
+        ("{endpoints: {lab: {base_url: '{{ env.MILL_URL }}'}}}", "EndpointSettings.base_url"),
+        ("{home: '{{ env.MILL_URL }}'}", "home: holds a password"),
+        ("{stages: {lake: '{{ env.MILL_URL }}'}}", "stages: holds a password"),
+        ("{allowed: ['{{ env.MILL_URL }}']}", "allowed: holds a password"),
     ],
 )
 def test_a_secret_that_would_stand_in_the_definition_is_refused_and_not_repeated(
     given: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MILL_KEY", "hush-hush")
+    monkeypatch.setenv("MILL_URL", "http://ann:hush-hush@head:8265")
     told = refused(f"gristmill: {given}\nassets: []")
     assert said in told
     assert "hush-hush" not in told
+
+
+@pytest.mark.parametrize("given", ["{password: 12345}", "{inner: {passphrase: 12345}}"])
+def test_a_password_that_is_a_number_is_a_secret(given: str) -> None:
+    told = refused(f"gristmill: {{storage_options: {{sftp: {given}}}}}\nassets: []")
+    assert "is a secret, and would stand in the definition; move it to storage_secrets" in told
+
+
+def test_switches_and_the_surroundings_of_a_pool_are_no_secrets() -> None:
+    text = """
+    gristmill:
+      storage_options: {sftp: {look_for_keys: false}}
+      pools: {gpu: {kind: ray, runtime_env: {env_vars: {TOKENIZERS_PARALLELISM: "false"}}}}
+    """
+    with project(text) as defs:
+        assert set(defs.resources or {}) == {"gristmill"}
+
+
+def test_an_io_manager_does_not_take_the_place_of_the_resource() -> None:
+    assert "io_manager_key: 'gristmill' is the resource's own key" in refused(
+        "gristmill: {}\nio_manager_key: gristmill"
+    )
+    told = refused("gristmill: {}\nresource_key: outputs\nio_manager_key: outputs")
+    assert "io_manager_key: 'outputs' is the resource's own key" in told
 
 
 def test_components_that_say_the_same_share_a_resource_and_others_are_refused() -> None:

@@ -44,6 +44,8 @@ def test_a_sensor_asks_for_the_partition_whose_output_has_landed(lake: Path, ins
         ("{name: landed, location: lake}", "landed"),
         ("{name: landed, location: lake, target: gross, max_error_rate: 2}", "max_error_rate"),
         ("{name: landed, location: lake, target: gross, min_row: 2}", "sensors.0.min_row"),
+        ("{name: landed, location: lake, target: gross, minimum_interval_seconds: -5}", "minimum_interval_seconds"),
+        ("{name: landed, location: lake, asset_key: ''}", "asset_key: is no asset's key"),
     ],
 )
 def test_a_sensor_that_can_do_nothing_is_refused_with_its_line(given: str, said: str) -> None:
