@@ -1,5 +1,7 @@
 """What is scaffolded loads, and runs, as it is."""
 
+import re
+
 import dagster as dg
 import pytest
 import yaml
@@ -46,6 +48,63 @@ def test_scaffolding_takes_what_it_is_told_and_leaves_the_resource_to_the_first(
             assert set(defs.resources or {}) == {"gristmill"}
             parts = {spec.partitions_def for one in defs.assets or () for spec in one.specs}
             assert parts == {DAYS, REGIONS}
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"partitions": "daily", "start_date": "tomorrow"}, "'tomorrow' is no date"),
+        ({"partitions": "daily", "start_date": "2026-01-01-06:00"}, "is no date"),
+        ({"start_date": "2026-01-01"}, "start_date: only windows of time have one"),
+        ({"partitions": "eu,eu"}, "'eu,eu' repeats a key"),
+        ({"partitions": ","}, "',' holds no key"),
+        ({"partitions": "a...b"}, "partition key"),
+        ({"key": "a b"}, "is no asset's key"),
+        ({"key": "a//b"}, "is no asset's key"),
+        ({"key": "input"}, "reserved"),
+        ({"model": " "}, "model: is empty"),
+        ({"input_location": ""}, "input_location"),
+        ({"input_location": "lake/{partition}"}, "{partition}, which nothing fills"),
+        ({"output_location": "lake/{region}", "partitions": "eu,us"}, "{region}, which nothing fills"),
+    ],
+)
+def test_what_would_not_load_is_refused_before_anything_is_written(told: dict[str, str], said: str) -> None:
+    with create_defs_folder_sandbox() as sandbox:
+        with pytest.raises(ValueError, match=re.escape(said)):
+            sandbox.scaffold_component(component_cls=BatchInferenceComponent, defs_path="scores", scaffold_params=told)
+        assert not (sandbox.defs_folder_path / "scores").exists()
+
+
+def test_a_folder_whose_name_is_no_key_gives_one_that_is() -> None:
+    with create_defs_folder_sandbox() as sandbox:
+        told = {"input_location": "lake/orders"}
+        sandbox.scaffold_component(component_cls=BatchInferenceComponent, defs_path="my scores", scaffold_params=told)
+        with sandbox.build_all_defs() as defs:
+            (found,) = defs.assets or ()
+            assert spec_of(found).key == dg.AssetKey("my_scores")
+
+
+def test_nothing_is_written_into_a_folder_whose_name_dagster_reserves() -> None:
+    with create_defs_folder_sandbox() as sandbox:
+        with pytest.raises(ValueError, match="reserved"):
+            sandbox.scaffold_component(component_cls=BatchInferenceComponent, defs_path="input")
+        assert not list((sandbox.defs_folder_path / "input").iterdir())
+
+
+def test_hours_begin_at_the_day_or_hour_that_is_told_and_templates_are_left_as_they_are() -> None:
+    for start in ("2026-01-01", "2026-01-01-06:00"):
+        told = {
+            "partitions": "hourly",
+            "start_date": start,
+            "input_location": "{{ context.project_root }}/lake/{partition}",
+        }
+        with create_defs_folder_sandbox() as sandbox:
+            path = sandbox.scaffold_component(component_cls=BatchInferenceComponent, scaffold_params=told)
+            assert told["input_location"] in (path / "defs.yaml").read_text()
+            with sandbox.build_all_defs() as defs:
+                (found,) = defs.assets or ()
+        wanted = start if len(start) > 10 else f"{start}-00:00"
+        assert spec_of(found).partitions_def == dg.HourlyPartitionsDefinition(wanted)
 
 
 @pytest.mark.parametrize(
