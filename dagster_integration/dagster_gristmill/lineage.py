@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["input_key", "observed"]
 
 _OPEN = re.compile(r"[{*?\[]")
+_NO_NAME = re.compile(r"[^\w.-]", re.ASCII)
+"""What Dagster takes in no name: it makes the name of an input of these."""
 _SCHEME = re.compile(r"^(?:([a-z][a-z0-9+.\-]*)://|@)", re.IGNORECASE)
 
 
@@ -34,7 +36,7 @@ def input_key(location: str) -> dg.AssetKey | None:
         if _OPEN.search(part):
             break
         if part not in ("", "."):
-            parts.append(part)
+            parts.append(_NO_NAME.sub("_", part))
     return dg.AssetKey(parts) if len(parts) > fixed else None
 
 
