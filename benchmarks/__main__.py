@@ -5,7 +5,7 @@ import sys
 
 NAMES = (
     "tables", "heavy", "media", "media_s3", "large", "start", "openai", "chat", "shards", "prefix", "images", "plan",
-    "triggers", "memory",
+    "triggers", "backfill", "memory",
 )  # fmt: skip
 
 
