@@ -380,12 +380,12 @@ _PROBE = """
         else:
             trigger = SentinelTrigger(sys.argv[2])
             trigger.asset_state_store = Memory()
-        asyncio.get_running_loop().slow_callback_duration = 0.1
+        asyncio.get_running_loop().slow_callback_duration = 0.3
         logging.getLogger("asyncio").addHandler(Slow())
         event = await anext(trigger.run())
         if sys.argv[3] == "block":
             import time
-            time.sleep(0.15)
+            time.sleep(0.4)
             await asyncio.sleep(0)
         ticking.cancel()
         told = {"imported": imported, "slow": Slow.seen, "ticks": ticks, "event": event.payload}
@@ -413,7 +413,7 @@ _SLOW = """
 
 
 def probe(kind: str, location: str, *, setup: str = "", then: str = "") -> dict[str, Any]:
-    """How a trigger's first look goes in a fresh interpreter, whose loop reports what holds it up for over 0.1 s.
+    """How a trigger's first look goes in a fresh interpreter, whose loop reports what holds it up for over 0.3 s.
 
     A busy machine may hold it up, too, so that is tried again: a call that blocks does so every time.
     """
