@@ -29,13 +29,11 @@ class Examined:
         partition: its key; None where the asset has no partitions.
         location: where it stands.
         job: the id of the job that made it; None takes that of any job.
-        rows_in: the rows that went in; None takes what the job's record says.
     """
 
     partition: str | None
     location: str
     job: str | None = None
-    rows_in: int | None = None
 
 
 def check_specs(
@@ -100,9 +98,7 @@ def check_results(
     wanted = [name for name in checks.names if names is None or name in names]
     found: dict[str, list[tuple[Examined, CheckFinding]]] = {name: [] for name in wanted}
     for output in outputs:
-        for finding in examine_output(
-            storage, output.location, checks, job=output.job, rows_in=output.rows_in, names=wanted
-        ):
+        for finding in examine_output(storage, output.location, checks, job=output.job, names=wanted):
             found[finding.check].append((output, finding))
     for name in wanted:
         yield dg.AssetCheckResult(

@@ -83,7 +83,7 @@ def execute(
         )
 
         def record(finished: Finished) -> Iterator[Any]:
-            examined.append(_examined(finished))
+            examined.append(Examined(finished.partition, finished.job.location, finished.job.id))
             if context.retry_number and not is_single and _is_recorded(context, asset_key, finished.partition):
                 return
             yield from observed(sources, finished.job, by=asset_key)
@@ -153,14 +153,6 @@ def _is_recorded(context: dg.AssetExecutionContext, asset_key: dg.AssetKey, part
     wanted = dg.AssetRecordsFilter(asset_key, asset_partitions=[str(partition)])
     found = context.instance.fetch_materializations(wanted, limit=1).records
     return bool(found) and found[0].run_id == context.run.run_id
-
-
-def _examined(finished: Finished) -> Examined:
-    rows = finished.job.request.rows
-    if rows is None:
-        progress = finished.job.progress()
-        rows = None if progress is None else progress.rows_total
-    return Examined(finished.partition, finished.job.location, finished.job.id, rows)
 
 
 def _standing(

@@ -41,7 +41,7 @@ def asset_input(
 
     storage = Storage(settings)
     upstream = _upstream(context, key, partition)
-    made = [_made(context, key, one, storage) for one in upstream]
+    made = _made(context, key, upstream, storage)
     places = [one.location for one in made]
     if len(places) == 1 and places[0] is not None:
         return {"input_location": places[0], "input_version": made[0].version}
@@ -88,21 +88,23 @@ def _upstream(context: dg.AssetExecutionContext, key: dg.AssetKey, partition: st
 
 
 def _made(
-    context: dg.AssetExecutionContext, key: dg.AssetKey, partition: str | None, storage: "Storage"
-) -> Materialized:
-    """The latest materialization, whose output stands, where a job has made it."""
+    context: dg.AssetExecutionContext, key: dg.AssetKey, partitions: Sequence[str | None], storage: "Storage"
+) -> list[Materialized]:
+    """The latest materializations, whose outputs stand, where jobs have made them."""
     from gristmill.outputs.manifest import read_manifest
 
-    latest = latest_outputs(context.instance, key, None if partition is None else [partition])
-    if partition not in latest:
-        which = "" if partition is None else f", partition {partition!r},"
-        raise EmptyInputError(
-            f"input_asset: {key.to_user_string()!r}{which} was never materialized; materialize it first"
-        )
-    made = latest[partition]
-    if made.location is not None and made.job is not None:
-        read_manifest(storage, storage.resolve(made.location))  # a job's output counts only where its sentinel stands
-    return made
+    named = [one for one in partitions if one is not None]
+    latest = latest_outputs(context.instance, key, named or None)
+    for partition in partitions:
+        if partition not in latest:
+            which = "" if partition is None else f", partition {partition!r},"
+            raise EmptyInputError(
+                f"input_asset: {key.to_user_string()!r}{which} was never materialized; materialize it first"
+            )
+        made = latest[partition]
+        if made.location is not None and made.job is not None:
+            read_manifest(storage, storage.resolve(made.location))  # its output counts only where its sentinel stands
+    return [latest[partition] for partition in partitions]
 
 
 def _in_files(storage: "Storage", place: str) -> "ds.Dataset":

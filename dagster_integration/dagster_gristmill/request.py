@@ -1,7 +1,7 @@
 """`BatchRequest`: what an asset computes, as its definition says it; and as `run_batch` takes it, for a partition."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 import dagster as dg
@@ -65,7 +65,7 @@ class BatchRequest:
     input_format: str | None = None
     input_spec: Any = None
     job_spec: Any = None
-    inference_engine_options: Mapping[str, Any] | None = field(default=None)
+    inference_engine_options: Mapping[str, Any] | None = None
     compute_pool: str | None = None
     fail_on_errors: bool | float | str | None = None
 

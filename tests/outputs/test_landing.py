@@ -17,6 +17,7 @@ from gristmill.outputs.places import Listing, Places
 from gristmill.storage.location import join
 from gristmill.storage.storage import Storage
 from tests.outputs.conftest import Somewhere
+from tests.outputs.silent import Silent
 from tests.outputs.work import Work
 
 
@@ -288,20 +289,6 @@ def test_a_sentinel_that_vanishes_after_it_was_listed_is_no_trouble(storage: Sto
     shutil.rmtree(tmp_path / "1")
     one = go_round(storage, listing, Known("test"), SentinelCondition())
     assert (one.news, one.troubles, one.known.entries) == ((), {}, {})
-
-
-class Silent(MemoryFileSystem):
-    """A filesystem that tells neither version nor time."""
-
-    protocol = "silent"
-    store = {}
-    pseudo_dirs = [""]
-
-    def info(self, path, **options):
-        return {name: value for name, value in super().info(path, **options).items() if name != "created"}
-
-    def modified(self, path):
-        raise NotImplementedError
 
 
 def test_where_versions_are_not_told_sentinels_are_told_by_their_content(storage: Storage) -> None:

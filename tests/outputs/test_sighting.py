@@ -18,6 +18,7 @@ from gristmill.storage.location import join
 from gristmill.storage.storage import Storage
 from tests.conftest import S3Server
 from tests.outputs.conftest import Somewhere
+from tests.outputs.silent import Silent
 from tests.outputs.work import Work
 
 
@@ -171,20 +172,6 @@ def test_refused_credentials_are_an_error_and_time_outs_are_trouble(storage: Sto
         sight(storage, "moody://refused/x")
     seen = sight(storage, "moody://slow/x")
     assert (seen.exists, seen.trouble) == (False, "TimeoutError: 5 s")
-
-
-class Silent(MemoryFileSystem):
-    """A filesystem that tells neither version nor time."""
-
-    protocol = "silent"
-    store = {}
-    pseudo_dirs = [""]
-
-    def info(self, path, **options):
-        return {name: value for name, value in super().info(path, **options).items() if name != "created"}
-
-    def modified(self, path):
-        raise NotImplementedError
 
 
 def test_storage_that_tells_no_version_is_read_each_time(storage: Storage) -> None:
