@@ -59,7 +59,7 @@ def test_a_check_for_each_thing_that_is_asked():
 def test_a_result_of_one_output_has_numbers_to_plot(settings, tmp_path):
     job = run(settings, tmp_path / "out", fail_on=2)
     checks = OutputChecks(fresh_within=timedelta(days=1))
-    found = results(settings, checks, Examined("2026-01-01", job.location, job.id, 4))
+    found = results(settings, checks, Examined("2026-01-01", job.location, job.id))
     assert {name: one.passed for name, one in found.items()} == {
         "complete": True,
         "error_rate": False,
