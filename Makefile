@@ -5,16 +5,24 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST ?= $(BIN)/python -m pytest
 
-.PHONY: demo test lint check bench clean
+.PHONY: demo test test-live test-rest lint check bench clean
 
 ## demo: classify handwritten digits from PNG files, on this machine and then with two Ray replicas
 demo: $(VENV)/.demo
 	$(BIN)/gristmill demo
 	$(BIN)/gristmill demo --pool ray
 
-## test: set up and run all tests
+LIVE := tests/airflow/live tests/dagster/live
+
+## test: set up and run all tests; those that mostly wait for servers' processes run beside the others
 test: $(VENV)/.test
-	$(PYTEST) -q
+	$(MAKE) --no-print-directory -j2 --keep-going test-live test-rest
+
+test-live: $(VENV)/.test
+	$(PYTEST) -q -p no:cacheprovider $(LIVE)
+
+test-rest: $(VENV)/.test
+	$(PYTEST) -q $(LIVE:%=--ignore=%)
 
 ## lint: formatting, style and types
 lint: $(VENV)/.test
@@ -39,10 +47,12 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install -q -c constraints.txt -e '.[demo]'
 	@touch $@
 
-$(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt tests/s3-server.txt $(wildcard tests/setup/*)
+$(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt tests/dbt.txt tests/s3-server.txt $(wildcard tests/setup/*)
 	$(BIN)/python tests/setup/install.py -e . --group test --group lint
 	$(BIN)/python -m venv $(VENV)/s3-server
 	$(VENV)/s3-server/bin/python -m pip --disable-pip-version-check install -q -r tests/s3-server.txt
+	$(BIN)/python -m venv $(VENV)/dbt
+	$(VENV)/dbt/bin/python -m pip --disable-pip-version-check install -q -r tests/dbt.txt -e '.[mlflow,openai,sklearn,sql]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test
