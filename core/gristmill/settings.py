@@ -22,6 +22,8 @@ Example of a `gristmill.toml`::
     [endpoints.lab]
     base_url = "http://llm.lab:8000/v1"
     requests_per_minute = 6000
+
+A registry of models is named before the tables: `registry = "http://mlflow.lab:5000"`.
 """
 
 import os
@@ -52,6 +54,7 @@ from pydantic_settings import (
 
 from gristmill.errors import SpecError
 from gristmill.spec.base import Spec, spec_error
+from gristmill.spec.registry import checked_registry
 
 __all__ = ["EndpointSettings", "PoolSettings", "ResolverSettings", "Settings"]
 
@@ -216,6 +219,13 @@ class Settings(BaseSettings):
         default_pool: the pool of a job that names none.
         resolver: bounds on fetching files.
         endpoints: services that speak the OpenAI API, by name.
+        registry: the MLflow server or store that `models:` references are looked up in, without a password; None for a
+            store of one's own, `<home>/registry/mlflow.db`, in the user's data folder where the home is not on this
+            machine.
+        trusted_registries: prefixes of the registries that models may be loaded from, since loading one may run its
+            code; none trusts no registry, None any that settings or code name.
+        model_cache: a folder of each machine that runs models, for the files of registered ones; None for
+            `$XDG_CACHE_HOME/gristmill/models`, else `~/.cache/gristmill/models`.
     """
 
     model_config = SettingsConfigDict(
@@ -230,6 +240,19 @@ class Settings(BaseSettings):
     default_pool: str = "local"
     resolver: ResolverSettings = ResolverSettings()
     endpoints: dict[str, EndpointSettings] = {}
+    registry: str | None = None
+    trusted_registries: tuple[str, ...] | None = None
+    model_cache: str | None = None
+
+    @field_validator("registry")
+    @classmethod
+    def _without_password(cls, value: str | None) -> str | None:
+        return None if value is None else checked_registry(value)
+
+    @field_validator("trusted_registries")
+    @classmethod
+    def _all_without_passwords(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if value is None else tuple(checked_registry(each) for each in value)
 
     @classmethod
     def settings_customise_sources(

@@ -9,7 +9,9 @@ from gristmill.errors import SpecError
 
 __all__ = ["Spec", "spec_error"]
 
-_SECRETS = frozenset({"api_key", "base_url", "runtime_env", "storage_options", "token"})
+_SECRETS = frozenset(
+    {"api_key", "base_url", "registry", "runtime_env", "storage_options", "token", "trusted_registries"}
+)
 """Fields whose values, or what stands in them, are not repeated."""
 _WHOLE = frozenset({"dict_type", "model_attributes_type", "model_type"})
 """Problems with what should hold fields, and holds text that may be any of theirs."""

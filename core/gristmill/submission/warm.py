@@ -192,4 +192,5 @@ def settings_variables(settings: Settings, *, secrets: bool) -> dict[str, str]:
     return {
         f"GRISTMILL_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in values.items()
+        if value is not None  # what is left open here may be said there
     }
