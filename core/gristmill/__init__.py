@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gristmill.errors import GristmillError
     from gristmill.jobs.handle import Job
     from gristmill.models.binary import binary_views
-    from gristmill.models.custom import CustomModel, ModelContext, inference_api
+    from gristmill.models.custom import CustomModel, ModelContext, inference_api, partitioned_api
     from gristmill.outputs.manifest import Manifest
     from gristmill.settings import PoolSettings, Settings
     from gristmill.spec.enums import FileEncoding, InferenceEngine, InputFormat, JobStatus, OnError, SaveMode
@@ -63,6 +63,7 @@ __all__ = [
     "list_jobs",
     "list_stage_files",
     "open_output",
+    "partitioned_api",
     "query",
     "read_manifest",
     "read_output",
@@ -77,7 +78,7 @@ _MODULES = {
     "gristmill.errors": ("GristmillError",),
     "gristmill.jobs.handle": ("Job",),
     "gristmill.models.binary": ("binary_views",),
-    "gristmill.models.custom": ("CustomModel", "ModelContext", "inference_api"),
+    "gristmill.models.custom": ("CustomModel", "ModelContext", "inference_api", "partitioned_api"),
     "gristmill.outputs.manifest": ("Manifest",),
     "gristmill.settings": ("PoolSettings", "Settings"),
     "gristmill.spec.enums": ("FileEncoding", "InferenceEngine", "InputFormat", "JobStatus", "OnError", "SaveMode"),

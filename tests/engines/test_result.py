@@ -131,3 +131,15 @@ def test_a_value_that_does_not_fit_the_declared_type_is_an_error_that_names_it()
 def test_zero_rows_stay_zero_rows() -> None:
     assert to_output(np.zeros((0, 2)), 0).num_columns == 2
     assert to_output([], 0, (Feature("n", pa.int64()),)).schema == pa.schema([("n", pa.int64())])
+
+
+def test_a_result_of_any_length_is_taken_where_no_number_of_rows_is_asked_for() -> None:
+    assert to_output({"a": [1, 2, 3]}, None).num_rows == 3
+    with pytest.raises(ValueError, match="different lengths"):
+        to_output({"a": [1], "b": [1, 2]}, None)
+
+
+def test_an_empty_result_of_any_form_has_the_declared_columns() -> None:
+    declared = (Feature("a", pa.int64()), Feature("b", pa.string()))
+    for nothing in ([], pd.DataFrame(), {"a": []}):
+        assert to_output(nothing, None, declared).schema == pa.schema({"a": pa.int64(), "b": pa.string()})

@@ -11,6 +11,7 @@ from gristmill.models.custom import (
     frame_kind,
     inference_api,
     inference_functions,
+    partitioned_api,
     signature_of,
 )
 from gristmill.models.signature import Feature, Param
@@ -111,3 +112,41 @@ def test_a_context_gives_models_and_paths_and_names_what_it_has() -> None:
         context.model_ref("b")
     with pytest.raises(ModelError, match=r"no artifact 'b'; it has: none"):
         CustomModel().context.path("b")
+
+
+@pytest.mark.parametrize("spelled", ["table_function", "TABLE_FUNCTION", " Table "])
+def test_a_table_function_is_marked_by_its_type_in_any_case(spelled: str) -> None:
+    @inference_api(function_type=spelled)
+    def predict(df: pd.DataFrame) -> pd.DataFrame:
+        return df
+
+    assert signature_of(predict).kind == "table"
+
+
+def test_a_function_is_scalar_unless_it_says_otherwise() -> None:
+    @inference_api(function_type="FUNCTION")
+    def predict(df: pd.DataFrame) -> pd.DataFrame:
+        return df
+
+    assert signature_of(predict).kind == signature_of(inference_functions(Model)["encode"]).kind == "scalar"
+
+
+def test_a_partitioned_method_declares_its_columns_and_params_like_any_other() -> None:
+    class Totals:
+        @partitioned_api(inputs={"price": "double"}, outputs={"total": "double"})
+        def total(self, df: pd.DataFrame, *, scale: float = 1.0) -> pd.DataFrame:
+            return df
+
+        @partitioned_api
+        def count(self, df: pd.DataFrame) -> pd.DataFrame:
+            return df
+
+    total, count = map(signature_of, inference_functions(Totals).values())
+    assert (total.kind, count.kind) == ("partitioned", "partitioned")
+    assert total.inputs == (Feature("price", pa.float64()),)
+    assert [param.name for param in total.params] == ["scale"]
+
+
+def test_another_function_type_is_refused_where_the_class_is_written() -> None:
+    with pytest.raises(ModelError, match=r"function_type='PARTITIONED' must be .*@partitioned_api"):
+        inference_api(function_type="PARTITIONED")

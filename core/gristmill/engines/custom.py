@@ -16,7 +16,7 @@ __all__ = ["FrameModel", "describe_custom", "describe_function"]
 
 
 def describe_custom(model: Any) -> ModelInfo:
-    """The `@inference_api` functions of a class or an object."""
+    """The marked functions of a class or an object."""
     functions = inference_functions(model)
     owner = model if isinstance(model, type) else type(model)
     return ModelInfo(
@@ -56,6 +56,7 @@ class FrameModel(BatchModel):
                 raise MissingExtraError.of("pandas", "python", need="a function over pandas frames") from error
         signature = signature_of(function)
         self._outputs, self._inputs = signature.outputs, signature.inputs
+        self._is_partitioned = signature.kind == "partitioned"
         self._places: list[int] | None = None
         if self._inputs is not None:
             self._places = match_columns([feature.name for feature in self._inputs], context.input_schema)
@@ -64,7 +65,8 @@ class FrameModel(BatchModel):
     def infer(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The function's outputs; see `gristmill.engines.protocol.BatchModel`."""
         self._limit.apply()
-        return to_output(self._function(self._frame(batch), **self._params), batch.num_rows, self._outputs)
+        rows = None if self._is_partitioned else batch.num_rows
+        return to_output(self._function(self._frame(batch), **self._params), rows, self._outputs)
 
     def close(self) -> None:
         """Give back the threads."""

@@ -113,6 +113,8 @@ class BatchModel(Protocol):
     def infer(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The output columns for a batch, with as many rows and in the same order.
 
+        A function whose signature is of kind `partitioned` is given one partition, and returns any number of rows.
+
         Raises whatever the model raises; the replica then looks for the rows that cause it.
         """
         ...

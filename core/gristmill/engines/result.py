@@ -15,7 +15,7 @@ def output_name(place: int) -> str:
     return f"output_feature_{place}"
 
 
-def to_output(result: Any, rows: int, declared: tuple[Feature, ...] | None = None) -> pa.RecordBatch:
+def to_output(result: Any, rows: int | None, declared: tuple[Feature, ...] | None = None) -> pa.RecordBatch:
     """The output columns for what a model returned.
 
     Arrays without names become `output_feature_0`, `output_feature_1`, ...; memory is shared where it can be.
@@ -23,7 +23,7 @@ def to_output(result: Any, rows: int, declared: tuple[Feature, ...] | None = Non
     Args:
         result: an Arrow table or batch, a pandas or Polars frame, a Series, a numpy array, a list of values or dicts,
             or a dict of columns.
-        rows: how many rows it must have.
+        rows: how many rows it must have; None for any number, of a function that is given whole partitions.
         declared: the columns that the function promised; they are put in this order and cast to these types.
 
     Raises:
@@ -37,15 +37,28 @@ def to_output(result: Any, rows: int, declared: tuple[Feature, ...] | None = Non
     """
     single = declared[0] if declared is not None and len(declared) == 1 else None
     columns = _columns(result, single, {feature.name.lower(): feature.type for feature in declared or ()})
-    for name, column in columns.items():
-        if len(column) != rows:
-            raise ValueError(f"the model returned {len(column)} rows for a batch of {rows} (column {name!r})")
+    _check_lengths(columns, rows)
+    if rows is None and declared is not None and not any(len(column) for column in columns.values()):
+        return pa.RecordBatch.from_arrays(
+            [pa.array([], feature.type) for feature in declared], names=[feature.name for feature in declared]
+        )
     if not columns and rows:
         raise ValueError(f"the model returned no columns for a batch of {rows} rows")
     if declared is not None:
         columns = _as_declared(columns, declared)
     arrays = [_whole(column) for column in columns.values()]
     return pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+
+def _check_lengths(columns: Mapping[str, Any], rows: int | None) -> None:
+    lengths = {name: len(column) for name, column in columns.items()}
+    if rows is None:
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"the model returned columns of different lengths: {lengths}")
+        return
+    for name, length in lengths.items():
+        if length != rows:
+            raise ValueError(f"the model returned {length} rows for a batch of {rows} (column {name!r})")
 
 
 def _columns(result: Any, single: Feature | None, kinds: Mapping[str, pa.DataType]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Custom models: classes with `@inference_api` methods over frames."""
+"""Custom models: classes with `@inference_api` and `@partitioned_api` methods over frames."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from gristmill.errors import ModelError, SpecError
 from gristmill.models.params import check_value
-from gristmill.models.signature import Feature, Param, Signature
+from gristmill.models.signature import Feature, FunctionKind, Param, Signature
 from gristmill.models.types import annotated_type, arrow_type
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "frame_kind",
     "inference_api",
     "inference_functions",
+    "partitioned_api",
     "signature_of",
 ]
 
@@ -26,6 +27,14 @@ FrameKind = Literal["pandas", "table", "record_batch"]
 """What a function takes: a pandas DataFrame, a pyarrow Table or a pyarrow RecordBatch."""
 
 _MARK = "__gristmill_inference_api__"
+
+_FUNCTION_TYPES: dict[str, FunctionKind] = {
+    "function": "scalar",
+    "scalar": "scalar",
+    "scalar_function": "scalar",
+    "table": "table",
+    "table_function": "table",
+}
 
 
 class ModelContext:
@@ -86,8 +95,9 @@ class CustomModel:
 
 @dataclass(frozen=True, slots=True)
 class _Declared:
-    inputs: tuple[Feature, ...] | None
-    outputs: tuple[Feature, ...] | None
+    inputs: tuple[Feature, ...] | None = None
+    outputs: tuple[Feature, ...] | None = None
+    kind: FunctionKind = "scalar"
 
 
 @overload
@@ -96,12 +106,19 @@ def inference_api(function: _Function) -> _Function: ...
 
 @overload
 def inference_api(
-    *, inputs: Mapping[str, Any] | None = None, outputs: Mapping[str, Any] | None = None
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    outputs: Mapping[str, Any] | None = None,
+    function_type: str = "function",
 ) -> Callable[[_Function], _Function]: ...
 
 
 def inference_api(
-    function: Any = None, *, inputs: Mapping[str, Any] | None = None, outputs: Mapping[str, Any] | None = None
+    function: Any = None,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    outputs: Mapping[str, Any] | None = None,
+    function_type: str = "function",
 ) -> Any:
     """Mark a method as a function of the model.
 
@@ -113,6 +130,11 @@ def inference_api(
         function: the method, when the decorator is used bare.
         inputs: the columns it needs, name to type; it is given these, under these names. None gives it all columns.
         outputs: the columns it returns, name to type, as `gristmill.models.types.arrow_type` reads them.
+        function_type: `"function"`, or `"table_function"` for one whose calls see a whole partition each where the job
+            names a partition column; in any case.
+
+    Raises:
+        ModelError: `function_type` is neither.
 
     Example:
         >>> class Lengths:
@@ -122,9 +144,52 @@ def inference_api(
         >>> signature_of(inference_functions(Lengths)["predict"]).output_schema()
         length: int64
     """
-    declared = _Declared(_features(inputs, "inputs"), _features(outputs, "outputs"))
+    kind = _FUNCTION_TYPES.get(str(function_type).strip().lower())
+    if kind is None:
+        way_out = "; mark the method with @partitioned_api instead" if "partition" in str(function_type).lower() else ""
+        raise ModelError(
+            f'inference_api: function_type={function_type!r} must be "function" or "table_function"{way_out}'
+        )
+    return _marking(function, _Declared(_features(inputs, "inputs"), _features(outputs, "outputs"), kind))
 
-    def mark(method: _Function) -> _Function:
+
+@overload
+def partitioned_api(function: _Function) -> _Function: ...
+
+
+@overload
+def partitioned_api(
+    *, inputs: Mapping[str, Any] | None = None, outputs: Mapping[str, Any] | None = None
+) -> Callable[[_Function], _Function]: ...
+
+
+def partitioned_api(
+    function: Any = None, *, inputs: Mapping[str, Any] | None = None, outputs: Mapping[str, Any] | None = None
+) -> Any:
+    """Mark a method as a function of the model that is called once for each partition of the input.
+
+    It takes a frame as `inference_api` methods do. That holds one whole partition: the rows that have the same value in
+    the job's `partition_column`, in the order of the input, or the whole input where the job names none. It returns any
+    number of rows, perhaps none.
+
+    Args:
+        function: the method, when the decorator is used bare.
+        inputs: the columns it needs, name to type; None gives it all columns.
+        outputs: the columns it returns, name to type; the partition column is none of them, the output has it anyway.
+
+    Example:
+        >>> class Totals:
+        ...     @partitioned_api(inputs={"price": "double"}, outputs={"total": "double"})
+        ...     def total(self, df):
+        ...         return {"total": [df["price"].sum()]}
+        >>> signature_of(inference_functions(Totals)["total"]).kind
+        'partitioned'
+    """
+    return _marking(function, _Declared(_features(inputs, "inputs"), _features(outputs, "outputs"), "partitioned"))
+
+
+def _marking(function: Any, declared: _Declared) -> Any:
+    def mark(method: Any) -> Any:
         setattr(method, _MARK, declared)
         return method
 
@@ -138,7 +203,7 @@ def _features(written: Mapping[str, Any] | None, what: str) -> tuple[Feature, ..
 
 
 def inference_functions(model: Any) -> dict[str, Callable[..., Any]]:
-    """The `@inference_api` functions of a class or of an instance's class, by name, in the order they are defined."""
+    """The marked functions of a class or of an instance's class, by name, in the order they are defined."""
     owner = model if isinstance(model, type) else type(model)
     names = {name: None for base in reversed(owner.__mro__) for name in vars(base)}
     return {name: method for name in names if hasattr(method := getattr(owner, name, None), _MARK) and callable(method)}
@@ -169,12 +234,12 @@ def frame_kind(function: Callable[..., Any]) -> FrameKind:
 
 
 def signature_of(function: Callable[..., Any]) -> Signature:
-    """The signature of an `@inference_api` function: what it declares, and its keyword-only parameters as params.
+    """The signature of a marked function: what it declares, and its keyword-only parameters as params.
 
     Raises:
         ModelError: a parameter has no default, or one that does not fit its annotation.
     """
-    declared: _Declared = getattr(function, _MARK, _Declared(None, None))
+    declared: _Declared = getattr(function, _MARK, _Declared())
     params = []
     for parameter in _parameters(function):
         if parameter.kind is not parameter.KEYWORD_ONLY:
@@ -190,4 +255,4 @@ def signature_of(function: Callable[..., Any]) -> Signature:
         except SpecError as error:
             raise ModelError(str(error)) from error
         params.append(Param(parameter.name, kind, default, nullable))
-    return Signature(declared.inputs, declared.outputs, tuple(params))
+    return Signature(declared.inputs, declared.outputs, tuple(params), kind=declared.kind)

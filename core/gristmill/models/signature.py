@@ -4,11 +4,15 @@
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
-__all__ = ["Bounds", "Feature", "Param", "Signature"]
+__all__ = ["Bounds", "Feature", "FunctionKind", "Param", "Signature"]
+
+FunctionKind = Literal["scalar", "table", "partitioned"]
+"""How a function's rows belong together: each for itself; rows to as many rows, of one partition where there are
+partitions; a partition to any number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Signature:
         outputs: the columns it returns; None where the model does not say.
         params: the values it takes once for a whole job.
         is_chat: whether it takes chat messages: a column `messages`, or else a plain `prompt`.
+        kind: how its rows belong together.
 
     Example:
         >>> Signature(outputs=(Feature("label", pa.int64()),)).output_schema()
@@ -80,6 +85,7 @@ class Signature:
     outputs: tuple[Feature, ...] | None = None
     params: tuple[Param, ...] = ()
     is_chat: bool = False
+    kind: FunctionKind = "scalar"
 
     def output_schema(self) -> pa.Schema | None:
         """The schema of the output columns; None where a name or a type is not known before running."""
