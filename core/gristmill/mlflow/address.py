@@ -50,7 +50,7 @@ def trusted_address(registry: str | None, settings: Settings) -> str:
     if not is_trusted(address, settings.trusted_registries):
         known = ", ".join(settings.trusted_registries or ()) or "none"
         raise AccessError(
-            f"the registry {address} is not among settings.trusted_registries ({known}), and loading a model may run its "
-            "code; add the registry to the list if you trust whoever can write to it"
+            f"the registry {address} is not among settings.trusted_registries ({known}), and loading a model may run "
+            "its code; add the registry to the list if you trust whoever can write to it"
         )
     return address

@@ -4,6 +4,8 @@
   a pipeline, a function over frames, or a function without arguments that returns one of these;
 - `pickle:<location>`: such an object, saved with joblib or cloudpickle;
 - `hf:<org/name>` or `hf:<folder>`: a transformers model;
+- `models:/<name>/<version>`: a registered model, see `gristmill.models.registered`;
+- `mlflow:<folder>`: a model that MLflow has stored in a folder, with its `MLmodel` file;
 - `<scheme>:...` with any other scheme belongs to the engine that handles it, such as `echo:`.
 """
 
@@ -15,6 +17,7 @@ from typing import Any
 
 from gristmill.errors import ModelError
 from gristmill.models.objects import ModelObject, object_kind
+from gristmill.models.registered import parse_registered
 from gristmill.storage.location import is_local, scheme_of
 from gristmill.storage.storage import Storage
 
@@ -26,7 +29,7 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?")
 _PICKLES = (".joblib", ".pickle", ".pkl")
 _FORMS = (
     "write python:package.module:attribute, pickle:<location> (or a path that ends in .joblib or .pkl), "
-    "hf:<org/name or folder>, or give the object itself"
+    "hf:<org/name or folder>, models:/<name>/<version>, mlflow:<folder>, or give the object itself"
 )
 
 
@@ -67,7 +70,7 @@ def parse_reference(text: str) -> ModelReference:
         raise ModelError(
             f"model {text!r} does not name an attribute of a module: write python:package.module:attribute"
         )
-    if reference.scheme in ("pickle", "hf") and not reference.target:
+    if reference.scheme in ("pickle", "hf", "mlflow") and not reference.target:
         raise ModelError(f"model {text!r} names nothing after the colon: {_FORMS}")
     return reference
 
@@ -96,6 +99,10 @@ def normalize_model(model: Any, storage: Storage, *, is_elsewhere: bool = False)
         return f"pickle:{storage.resolve(reference.target, what='model')}"
     if reference.scheme == "hf":
         return f"hf:{_hf_target(reference.target, storage, is_elsewhere=is_elsewhere)}"
+    if reference.scheme == "models":
+        return str(parse_registered(text))
+    if reference.scheme == "mlflow":
+        return f"mlflow:{_mlflow_folder(reference.target, storage, is_elsewhere=is_elsewhere)}"
     return str(reference)
 
 
@@ -115,7 +122,11 @@ def _of_path(path: str, storage: Storage) -> str:
     location = storage.resolve(path, what="model")
     if is_local(location) and (Path(location) / "config.json").is_file():
         return f"hf:{location}"
-    raise ModelError(f"model {path!r} is neither a .joblib or .pkl file nor a folder with a config.json: {_FORMS}")
+    if is_local(location) and (Path(location) / "MLmodel").is_file():
+        return f"mlflow:{location}"
+    raise ModelError(
+        f"model {path!r} is neither a .joblib or .pkl file nor a folder with a config.json or an MLmodel file: {_FORMS}"
+    )
 
 
 def _hf_target(target: str, storage: Storage, *, is_elsewhere: bool) -> str:
@@ -132,4 +143,18 @@ def _hf_target(target: str, storage: Storage, *, is_elsewhere: bool) -> str:
         return location
     if not (Path(location) / "config.json").is_file():
         raise ModelError(f"model 'hf:{target}': there is no config.json in {location!r}")
+    return location
+
+
+def _mlflow_folder(target: str, storage: Storage, *, is_elsewhere: bool) -> str:
+    location = storage.resolve(target, what="model")
+    if not is_local(location):
+        raise ModelError(
+            f"model 'mlflow:{target}' is on {scheme_of(location)}; register it and write models:/<name>/<version>, or "
+            "copy it to a local folder"
+        )
+    if is_elsewhere and not Path(location).exists():
+        return location
+    if not (Path(location) / "MLmodel").is_file():
+        raise ModelError(f"model 'mlflow:{target}': there is no file MLmodel in {location!r}")
     return location
