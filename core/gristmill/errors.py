@@ -16,6 +16,8 @@
     ├── JobStateError (RuntimeError)       the job is in a state that does not allow the call
     ├── JobFailedError (RuntimeError)      the job that was waited for did not end well
     ├── FailedRowsError (RuntimeError)     the output is there, with more failed rows than its caller takes
+    ├── ServiceNotFoundError (LookupError) no such service
+    ├── ServiceFailedError (RuntimeError)  the service did not start, or has ended
     ├── PlacementError (RuntimeError)      no replica could be placed
     ├── MessagesError (ValueError)         a row's chat messages that are none; the row's failure, never the job's
     └── MissingExtraError (ImportError)    an optional dependency is not installed
@@ -40,6 +42,8 @@ __all__ = [
     "OutputExistsError",
     "PlacementError",
     "SchemaError",
+    "ServiceFailedError",
+    "ServiceNotFoundError",
     "SpecError",
 ]
 
@@ -98,6 +102,14 @@ class JobFailedError(GristmillError, RuntimeError):
 
 class FailedRowsError(GristmillError, RuntimeError):
     """The job is done and its output stands, but more of its rows have failed than its caller takes."""
+
+
+class ServiceNotFoundError(GristmillError, LookupError):
+    """No service has this name."""
+
+
+class ServiceFailedError(GristmillError, RuntimeError):
+    """The service did not start, or has ended; the message has the end of its log."""
 
 
 class PlacementError(GristmillError, RuntimeError):

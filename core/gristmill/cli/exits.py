@@ -26,6 +26,7 @@ _WRONG_REQUEST = (
     errors.JobStateError,
     errors.MissingExtraError,
     errors.OutputExistsError,
+    errors.ServiceNotFoundError,
     errors.SpecError,
 )
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["answers_chats"]
+__all__ = ["answers_chats", "generates"]
 
 _CHATS = ("ForCausalLM", "ForConditionalGeneration")
 
@@ -17,11 +17,22 @@ def answers_chats(target: str) -> bool:
     Args:
         target: a folder, or the name of a model of the hub, whose small files are fetched if they are not here yet.
     """
-    architectures = _read(target, "config.json").get("architectures") or []
-    if not any(str(name).endswith(_CHATS) for name in architectures):
+    if not generates(target):
         return False
     has_file = any(_file(target, name) is not None for name in ("chat_template.jinja", "chat_template.json"))
     return has_file or "chat_template" in _read(target, "tokenizer_config.json")
+
+
+def generates(target: str) -> bool | None:
+    """Whether a model's architecture generates texts; None where its configuration cannot be read from here.
+
+    Args:
+        target: as for `answers_chats`.
+    """
+    config = _read(target, "config.json")
+    if not config:
+        return None
+    return any(str(name).endswith(_CHATS) for name in config.get("architectures") or [])
 
 
 def _read(target: str, name: str) -> dict[str, Any]:

