@@ -8,6 +8,7 @@ import pickle
 import site
 import sys
 import sysconfig
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ __all__ = [
     "ObjectKind",
     "instance_of",
     "load_object",
+    "modules_by_value",
     "object_digest",
     "object_kind",
     "pickle_object",
@@ -32,6 +34,9 @@ __all__ = [
 
 ObjectKind = Literal["custom", "estimator", "function", "pipeline"]
 """A custom model (class or instance), a scikit-learn estimator, a function over frames, a transformers pipeline."""
+
+_BY_VALUE = threading.RLock()
+"""Cloudpickle keeps one list of such modules for the whole process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +193,7 @@ def pickle_object(value: Any) -> bytes:
     except ImportError as error:
         raise MissingExtraError.of("cloudpickle", "python", need="a model given as an object") from error
     buffer = io.BytesIO()
-    with _by_value(cloudpickle):
+    with modules_by_value():
         try:
             cloudpickle.dump(value, buffer)
         except Exception as error:  # whatever an object's own pickling raises
@@ -265,17 +270,27 @@ def _local_modules() -> Iterator[ModuleType]:
 
 
 @contextmanager
-def _by_value(cloudpickle: Any) -> Iterator[None]:
-    chosen = [
-        module for module in _local_modules() if module.__name__ not in cloudpickle.list_registry_pickle_by_value()
-    ]
-    registered = []
+def modules_by_value() -> Iterator[None]:
+    """Within this, cloudpickle takes along the code of modules that are not installed; one thread at a time.
+
+    Raises:
+        MissingExtraError: cloudpickle is not installed.
+    """
     try:
-        for module in chosen:
-            if module.__name__ in sys.modules:
-                cloudpickle.register_pickle_by_value(module)
-                registered.append(module)
-        yield
-    finally:
-        for module in registered:
-            cloudpickle.unregister_pickle_by_value(module)
+        import cloudpickle
+    except ImportError as error:
+        raise MissingExtraError.of("cloudpickle", "python", need="a model given as an object") from error
+    with _BY_VALUE:
+        chosen = [
+            module for module in _local_modules() if module.__name__ not in cloudpickle.list_registry_pickle_by_value()
+        ]
+        registered = []
+        try:
+            for module in chosen:
+                if module.__name__ in sys.modules:
+                    cloudpickle.register_pickle_by_value(module)
+                    registered.append(module)
+            yield
+        finally:
+            for module in registered:
+                cloudpickle.unregister_pickle_by_value(module)
