@@ -9,6 +9,7 @@ from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo
 from gristmill.engines.result import to_output
 from gristmill.engines.threads import ThreadLimit
 from gristmill.errors import MissingExtraError
+from gristmill.inputs.fit import fit_column
 from gristmill.models.columns import match_columns
 from gristmill.models.custom import frame_kind, inference_functions, signature_of
 
@@ -75,7 +76,7 @@ class FrameModel(BatchModel):
     def _frame(self, batch: pa.RecordBatch) -> Any:
         if self._places is not None and self._inputs is not None:
             columns = [
-                column if pa.types.is_null(feature.type) or column.type == feature.type else column.cast(feature.type)
+                column if pa.types.is_null(feature.type) else fit_column(column, feature.type)
                 for feature, column in zip(self._inputs, (batch.column(place) for place in self._places), strict=True)
             ]
             batch = pa.RecordBatch.from_arrays(columns, names=[feature.name for feature in self._inputs])

@@ -16,12 +16,13 @@ from gristmill.inputs.files import FilesSource
 from gristmill.inputs.glob import has_magic
 from gristmill.inputs.listing import FileListing
 from gristmill.inputs.source import Source
+from gristmill.models.fitting import misfits
 from gristmill.models.objects import ModelObject
-from gristmill.models.signature import Signature
+from gristmill.models.signature import Feature, Signature
 from gristmill.outputs.layout import PRIVATE, SENTINEL
 from gristmill.outputs.schema import output_schema
 from gristmill.settings import PoolSettings
-from gristmill.spec.enums import OnError, SaveMode
+from gristmill.spec.enums import FileEncoding, OnError, SaveMode
 from gristmill.spec.input import ColumnHandling, InputSpec
 from gristmill.spec.job import JobSpec
 from gristmill.storage.location import is_local, is_under, join, scheme_of
@@ -100,25 +101,40 @@ def check_chat(schema: pa.Schema, spec: InputSpec, signature: Signature, *, func
 def check_columns(schema: pa.Schema, spec: InputSpec, signature: Signature, *, function: str) -> dict[str, str]:
     """Match the input's columns with file columns and the signature's inputs, without regard to case or order.
 
+    A file column counts as what its files' content becomes.
+
     Returns:
         The input's own names of the file columns, by the names in `column_handling`.
 
     Raises:
-        SchemaError: a column is missing; all missing ones are named.
+        SchemaError: columns are missing, of a wrong type, or could be meant by the same name; all of them are named.
     """
-    there = {name.lower(): name for name in schema.names}
     has = ", ".join(schema.names) or "none"
-    missing = [name for name in spec.column_handling or {} if name.lower() not in there]
-    if missing:
-        raise SchemaError(f"input_spec.column_handling: the input has no column {missing[0]!r}; it has: {has}")
-    if signature.inputs is not None:
-        names = [feature.name for feature in signature.inputs if not (signature.is_chat and feature.name == MESSAGES)]
-        wanted = [name for name in names if name.lower() not in there]
-        if wanted:
-            raise SchemaError(
-                f"the function {function!r} needs the input column(s) {', '.join(wanted)}; the input has: {has}"
-            )
-    return {name: there[name.lower()] for name in spec.column_handling or {}}
+    names = {name: _own_name(schema, name, what="input_spec.column_handling") for name in spec.column_handling or {}}
+    given = schema
+    for name, handling in (spec.column_handling or {}).items():
+        kind = pa.binary() if handling.convert_to is FileEncoding.RAW_BYTES else pa.string()
+        given = given.set(given.names.index(names[name]), pa.field(names[name], kind))
+    inputs = signature.inputs or ()
+    if signature.is_chat:  # whose messages and values are read from any type that could hold them
+        inputs = tuple(Feature(feature.name, pa.null()) for feature in inputs if feature.name != MESSAGES)
+    wanted, wrong = misfits(inputs, given)
+    needs = [f"needs the input column(s) {', '.join(wanted)}"] if wanted else []
+    cannot = [f"cannot take the input as it is: {'; '.join(wrong)}"] if wrong else []
+    if wanted or wrong:
+        raise SchemaError(
+            f"the function {function!r} {', and '.join(needs + cannot)}; the input has: {has}. "
+            "Rename or cast columns, for example with a query"
+        )
+    return names
+
+
+def _own_name(schema: pa.Schema, name: str, *, what: str) -> str:
+    """The input's own name of a column that the user named without regard to case: no two differ in case only."""
+    found = next((one for one in schema.names if one.lower() == name.lower()), None)
+    if found is None:
+        raise SchemaError(f"{what}: the input has no column {name!r}; it has: {', '.join(schema.names) or 'none'}")
+    return found
 
 
 def check_file_columns(handling: Mapping[str, ColumnHandling], schema: pa.Schema) -> None:
