@@ -19,6 +19,7 @@
     ├── ServiceNotFoundError (LookupError) no such service
     ├── ServiceFailedError (RuntimeError)  the service did not start, or has ended
     ├── PlacementError (RuntimeError)      no replica could be placed
+    ├── RegistryError (OSError)            a model registry that does not answer, or fails
     ├── MessagesError (ValueError)         a row's chat messages that are none; the row's failure, never the job's
     └── MissingExtraError (ImportError)    an optional dependency is not installed
 
@@ -41,6 +42,7 @@ __all__ = [
     "OutputError",
     "OutputExistsError",
     "PlacementError",
+    "RegistryError",
     "SchemaError",
     "ServiceFailedError",
     "ServiceNotFoundError",
@@ -114,6 +116,10 @@ class ServiceFailedError(GristmillError, RuntimeError):
 
 class PlacementError(GristmillError, RuntimeError):
     """No replica could be placed with the resources that were asked."""
+
+
+class RegistryError(GristmillError, OSError):
+    """A model registry that does not answer, or fails at what it was asked; nothing is known of the model."""
 
 
 class MessagesError(GristmillError, ValueError):
