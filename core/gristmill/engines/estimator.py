@@ -5,20 +5,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from gristmill.engines.features import FeatureInput, feature_input
+from gristmill.engines.features import FeatureInput, feature_input, only_sklearn
 from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo
 from gristmill.engines.result import output_name, to_output
 from gristmill.engines.threads import ThreadLimit
 from gristmill.models.signature import Feature, Signature
 
-__all__ = ["EstimatorModel", "describe_estimator"]
+__all__ = ["FUNCTIONS", "EstimatorModel", "describe_estimator"]
 
-_FUNCTIONS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform", "score_samples")
+FUNCTIONS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform", "score_samples")
+"""The methods of estimators that run over rows."""
 
 
 def describe_estimator(estimator: Any) -> ModelInfo:
     """The functions of a fitted estimator, with the columns it needs and, where one row tells, those it returns."""
-    names = [name for name in _FUNCTIONS if hasattr(estimator, name)]
+    names = [name for name in FUNCTIONS if hasattr(estimator, name)]
     inputs = _inputs(estimator)
     return ModelInfo(
         functions={name: Signature(inputs, _outputs(estimator, name)) for name in names},
@@ -71,6 +72,7 @@ class EstimatorModel(BatchModel):
     """
 
     def __init__(self, estimator: Any, context: LoadContext) -> None:
+        self._estimator, self._context = estimator, context
         self._function = getattr(estimator, context.function)
         self._input: FeatureInput = feature_input(estimator, context.input_schema)
         self._limit = ThreadLimit(context.threads)
@@ -82,6 +84,13 @@ class EstimatorModel(BatchModel):
         self._limit.apply()
         result = self._function(self._input.take(batch))
         return to_output(self._input.detach(result), batch.num_rows)
+
+    def twin(self) -> "EstimatorModel | None":
+        """Another model over the same estimator, for a second thread; None where that might not be safe.
+
+        What scikit-learn fits is read, and not changed, when it predicts.
+        """
+        return EstimatorModel(self._estimator, self._context) if only_sklearn(self._estimator) else None
 
     def close(self) -> None:
         """Give back the threads."""

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from gristmill.errors import SchemaError
 from gristmill.models.columns import match_columns
 
-__all__ = ["ArrayInput", "ContentInput", "FeatureInput", "FrameInput", "feature_input"]
+__all__ = ["ArrayInput", "ContentInput", "FeatureInput", "FrameInput", "feature_input", "only_sklearn"]
 
 _kinds = pa.types
 
@@ -171,14 +171,21 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(_kinds.is_string(plain) or _kinds.is_large_string(plain) or _kinds.is_string_view(plain))
 
 
+def _parts(estimator: Any) -> list[Any]:
+    return [estimator, *(part for part in estimator.get_params().values() if hasattr(part, "get_params"))]
+
+
+def only_sklearn(estimator: Any) -> bool:
+    """Whether all parts of an estimator are scikit-learn's own, and none calls a user's function."""
+    return all(
+        type(part).__module__.startswith("sklearn.") and type(part).__name__ != "FunctionTransformer"
+        for part in _parts(estimator)
+    )
+
+
 def _ignores_names(estimator: Any) -> bool:
     """Whether an array serves as well as a frame: only scikit-learn's own parts, none that picks columns by name."""
-    parts = [estimator, *(part for part in estimator.get_params().values() if hasattr(part, "get_params"))]
-    return all(
-        type(part).__module__.startswith("sklearn.")
-        and type(part).__name__ not in ("ColumnTransformer", "FunctionTransformer")
-        for part in parts
-    )
+    return only_sklearn(estimator) and all(type(part).__name__ != "ColumnTransformer" for part in _parts(estimator))
 
 
 def _numbers(column: pa.Array) -> Any:

@@ -1,9 +1,30 @@
 """Keeping numerical libraries to the threads a worker was given."""
 
+import contextlib
 import threading
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["ThreadLimit"]
+__all__ = ["ThreadLimit", "libraries_left_alone"]
+
+_IS_LEFT_ALONE = ContextVar("_IS_LEFT_ALONE", default=False)
+
+
+@contextlib.contextmanager
+def libraries_left_alone() -> Iterator[None]:
+    """Within this, limits are made that limit nothing: for models in a process that is its user's own.
+
+    Example:
+        >>> with libraries_left_alone():
+        ...     limit = ThreadLimit(1)
+        >>> limit.apply()  # numerical libraries keep the threads that they have
+    """
+    token = _IS_LEFT_ALONE.set(True)
+    try:
+        yield
+    finally:
+        _IS_LEFT_ALONE.reset(token)
 
 
 class ThreadLimit:
@@ -18,6 +39,7 @@ class ThreadLimit:
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
+        self._is_none = _IS_LEFT_ALONE.get()
         self._applied: set[int] = set()
         self._controller: Any = None
         self._limits: list[Any] = []
@@ -25,7 +47,7 @@ class ThreadLimit:
     def apply(self) -> None:
         """Limit the calling thread; cheap after the first time."""
         current = threading.get_ident()
-        if current in self._applied:
+        if self._is_none or current in self._applied:
             return
         try:
             from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
