@@ -24,7 +24,10 @@ _EXAMPLES = {
     "resolver": '{"max_in_flight": 128}',
 }
 """The fields that hold objects, each with what one looks like."""
-_FIELDS = frozenset({"home", "default_pool", "allowed", *_EXAMPLES})
+_TEXTS = ("home", "default_pool", "registry", "model_cache")
+_LISTS = {"allowed": ("prefixes", '["s3://lake/raw/"]'), "trusted_registries": ("addresses", '["http://mlflow:5000"]')}
+"""The fields that hold lists: what of, and what one looks like."""
+_FIELDS = frozenset({*_TEXTS, *_LISTS, *_EXAMPLES})
 
 
 class ConnectionFields(Protocol):
@@ -66,9 +69,8 @@ def read_connection(connection: ConnectionFields) -> Given:
             " or change its type"
         )
     extra = _extra(owner, connection.extra)
-    values: dict[str, Any] = {name: extra[name] for name in ("home", "default_pool") if name in extra}
-    if "allowed" in extra:
-        values["allowed"] = _lines(owner, extra["allowed"])
+    values: dict[str, Any] = {name: extra[name] for name in _TEXTS if name in extra}
+    values |= {name: _lines(owner, name, extra[name]) for name in _LISTS if name in extra}
     values |= {name: _object(owner, name, extra[name]) for name in _EXAMPLES if name in extra}
     hidden = values.pop("storage_secrets", {})
     if hidden:
@@ -121,12 +123,13 @@ def _object(owner: str, name: str, value: Any) -> dict[str, Any]:
     return found
 
 
-def _lines(owner: str, value: Any) -> list[str]:
-    """Prefixes: a list, the same as JSON, or one on each line."""
+def _lines(owner: str, name: str, value: Any) -> list[str]:
+    """Texts: a list, the same as JSON, or one on each line."""
     if isinstance(value, str):
         value = _json(value) if value.lstrip().startswith("[") else value.splitlines()
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise SpecError(f'{owner}: extra.allowed is not a list of prefixes; write it as ["s3://lake/raw/"]')
+        what, example = _LISTS[name]
+        raise SpecError(f"{owner}: extra.{name} is not a list of {what}; write it as {example}")
     return [item.strip() for item in value if item.strip()]
 
 

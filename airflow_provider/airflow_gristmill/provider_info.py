@@ -57,6 +57,18 @@ _FIELDS: dict[str, Any] = {
         "description": 'Services with an OpenAI-compatible API: {"lab": {"base_url": "http://llm.lab:8000/v1",'
         ' "api_key": "..."}}.',
     },
+    "registry": {
+        "label": "Model registry",
+        "schema": _TEXT,
+        "description": "The MLflow server that models:/name/version is looked up in, such as http://mlflow:5000,"
+        " without a password. Empty: from the surroundings, else a store of each machine's own.",
+    },
+    "trusted_registries": {
+        "label": "Trusted registries",
+        "schema": {"type": ["array", "null"], "items": {"type": "string"}},
+        "description": "Loading a model may run its code: with addresses here, one on each line, models come from those"
+        " registries only.",
+    },
 }
 """The connection's fields besides the standard ones; they stand in its `extra` under these names."""
 

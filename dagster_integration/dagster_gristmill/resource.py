@@ -33,6 +33,9 @@ class GristmillResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         storage_secrets: those of them that nobody may see.
         endpoints: services that speak the OpenAI API, by name.
         resolver: bounds on fetching the files that rows name.
+        registry: the MLflow server that `models:/name/version` is looked up in, without a password.
+        trusted_registries: the only registries that models may be loaded from; None for any.
+        model_cache: a folder of each machine that runs models, for the files of registered ones.
 
     Example:
         >>> gristmill = GristmillResource(
@@ -53,6 +56,9 @@ class GristmillResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     storage_secrets: dict[str, dict[str, str]] = Field({}, description="Those that nobody may see; give EnvVars")
     endpoints: dict[str, EndpointConfig] = Field({}, description="Services that speak the OpenAI API, by name")
     resolver: dict[str, Any] = Field({}, description="Bounds on fetching the files that rows name")
+    registry: str | None = Field(None, description="The MLflow server that models:/name/version is looked up in")
+    trusted_registries: list[str] | None = Field(None, description="The only registries that models may come from")
+    model_cache: str | None = Field(None, description="A folder of each machine for the files of registered models")
 
     def settings(self) -> Settings:
         """The settings in force, for `gristmill.run_batch(..., settings=...)` and the like.
@@ -69,9 +75,13 @@ class GristmillResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             "storage_options": with_secrets(self.storage_options, self.storage_secrets),
             "endpoints": {name: _endpoint(one) for name, one in self.endpoints.items()},
             "resolver": self.resolver,
+            "registry": self.registry,
+            "model_cache": self.model_cache,
         }
         try:
             said = {name: value for name, value in given.items() if value not in (None, {}, [])}
+            if self.trusted_registries is not None:  # none at all trusts none
+                said["trusted_registries"] = self.trusted_registries
             return Settings.load(**{name: with_variables(value, what=name) for name, value in said.items()})
         except SpecError as error:
             raise SpecError(f"GristmillResource: {error}") from error

@@ -18,7 +18,15 @@ OBJECTS: dict[str, dict[str, Any]] = {
     "endpoints": {"lab": {"base_url": "http://lab/v1", "attempts": 2}},
     "resolver": {"max_in_flight": 7},
 }
-VALUES: dict[str, Any] = {"home": "s3://ops/home", "default_pool": "inline", "allowed": ["s3://raw/"], **OBJECTS}
+VALUES: dict[str, Any] = {
+    "home": "s3://ops/home",
+    "default_pool": "inline",
+    "allowed": ["s3://raw/"],
+    "registry": "http://mlflow:5000",
+    "trusted_registries": ["http://mlflow:5000"],
+    "model_cache": "/mnt/models",
+    **OBJECTS,
+}
 
 
 def read(extra: dict[str, Any] | str | None = None, **fields: Any) -> Given:

@@ -53,6 +53,9 @@ def test_all_fields_reach_the_settings(settings):
             storage_options={"s3": {"endpoint_url": "http://minio:9000", "client_kwargs": {"verify": False}}},
             endpoints={"lab": {"base_url": "http://llm/v1", "options": {"requests_per_minute": 60}}},
             resolver={"max_in_flight": 3},
+            registry="http://mlflow:5000",
+            trusted_registries=[],
+            model_cache="/mnt/models",
         )
     )
     assert (found.home, found.default_pool, found.allowed) == ("memory://home", "gpu", ("s3://raw/",))
@@ -63,6 +66,7 @@ def test_all_fields_reach_the_settings(settings):
     assert found.storage_options["s3"] == {"endpoint_url": "http://minio:9000", "client_kwargs": {"verify": False}}
     assert found.endpoints["lab"].requests_per_minute == 60
     assert found.resolver.max_in_flight == 3
+    assert (found.registry, found.trusted_registries, found.model_cache) == ("http://mlflow:5000", (), "/mnt/models")
 
 
 SECRETS = {"POOL_TOKEN": "token-9d1", "S3_SECRET": "secret-77a", "LAB_KEY": "key-c03"}

@@ -157,11 +157,23 @@ class ResourceFields(Checked):
         dict[str, EndpointFields], _tell(description="Services that speak the OpenAI API, by name.")
     ] = {}
     resolver: Annotated[dict[str, Any], values("Bounds on fetching the files that rows name.")] = {}
+    registry: Annotated[
+        str | None, text("The MLflow server that models:/name/version is looked up in.", "{{ env.MLFLOW_SERVER }}")
+    ] = None
+    trusted_registries: Annotated[
+        list[str] | None, values("The only registries that models may come from.", ["http://mlflow:5000"])
+    ] = None
+    model_cache: Annotated[str | None, text("A folder of each machine for the files of registered models.")] = None
 
     def check(self) -> None:
         """Refuse wrong values; those of the surroundings are looked at where a run starts."""
         ResolverSettings(**self.resolver)
-        for what, place in (("home", self.home), ("stages", self.stages), ("allowed", self.allowed)):
+        for what, place in (
+            ("home", self.home),
+            ("stages", self.stages),
+            ("allowed", self.allowed),
+            ("registry", self.registry),
+        ):
             _refuse_password(what, list(place.values()) if isinstance(place, dict) else place, _MOVE)
         for scheme, options in self.storage_options.items():
             for name, value in options.items():

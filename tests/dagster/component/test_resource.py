@@ -17,6 +17,8 @@ gristmill:
   storage_secrets: {s3: {key: {env: MILL_KEY}}}
   pools: {gpu: {kind: ray, address: "http://head:8265", token: {env: MILL_TOKEN}}}
   endpoints: {lab: {base_url: "http://llm.lab/v1", api_key: {env: MILL_API_KEY}, options: {window: 8}}}
+  registry: "http://mlflow:5000"
+  trusted_registries: []
 assets: []
 """
 
@@ -37,6 +39,7 @@ def test_secrets_are_named_and_read_where_a_run_starts(monkeypatch: pytest.Monke
     assert settings.pool("gpu").token.get_secret_value() == "hush-MILL_TOKEN"
     assert settings.endpoints["lab"].api_key.get_secret_value() == "hush-MILL_API_KEY"
     assert settings.endpoints["lab"].window == 8
+    assert (settings.registry, settings.trusted_registries) == ("http://mlflow:5000", ())
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,7 @@ def test_secrets_are_named_and_read_where_a_run_starts(monkeypatch: pytest.Monke
         ("{endpoints: {lab: {options: {base_url: '{{ env.MILL_URL }}'}}}}", "options: base_url has a field"),
         ("{endpoints: {lab: {base_url: '{{ env.MILL_URL }}'}}}", "EndpointSettings.base_url"),
         ("{home: '{{ env.MILL_URL }}'}", "home: holds a password"),
+        ("{registry: '{{ env.MILL_URL }}'}", "registry: holds a password"),
         ("{stages: {lake: '{{ env.MILL_URL }}'}}", "stages: holds a password"),
         ("{allowed: ['{{ env.MILL_URL }}']}", "allowed: holds a password"),
     ],
