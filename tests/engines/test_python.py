@@ -107,5 +107,5 @@ def test_a_module_that_is_not_here_is_said_to_be_missing(storage: Storage) -> No
 
 
 def test_another_engines_reference_is_refused(storage: Storage) -> None:
-    with pytest.raises(ModelError, match="runs python:, pickle: and hf: models, not echo:"):
+    with pytest.raises(ModelError, match="runs python:, pickle:, hf:, mlflow: models, not echo:"):
         PythonEngine().describe("echo:", {}, storage)

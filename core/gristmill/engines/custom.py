@@ -12,6 +12,7 @@ from gristmill.errors import MissingExtraError
 from gristmill.inputs.fit import fit_column
 from gristmill.models.columns import match_columns
 from gristmill.models.custom import frame_kind, inference_functions, signature_of
+from gristmill.models.signature import Signature
 
 __all__ = ["FrameModel", "describe_custom", "describe_function"]
 
@@ -45,9 +46,12 @@ class FrameModel(BatchModel):
     Args:
         function: the function or bound method.
         context: the columns it is given and the params.
+        signature: instead of what the function declares.
     """
 
-    def __init__(self, function: Callable[..., Any], context: LoadContext) -> None:
+    def __init__(
+        self, function: Callable[..., Any], context: LoadContext, *, signature: Signature | None = None
+    ) -> None:
         self._function, self._params = function, dict(context.params)
         self._kind = frame_kind(function)
         if self._kind == "pandas":
@@ -55,7 +59,7 @@ class FrameModel(BatchModel):
                 import pandas as pd  # noqa: F401 - fails here, before rows do
             except ImportError as error:
                 raise MissingExtraError.of("pandas", "python", need="a function over pandas frames") from error
-        signature = signature_of(function)
+        signature = signature_of(function) if signature is None else signature
         self._outputs, self._inputs = signature.outputs, signature.inputs
         self._is_partitioned = signature.kind == "partitioned"
         self._places: list[int] | None = None

@@ -7,16 +7,20 @@ from gristmill.engines.custom import FrameModel, describe_custom, describe_funct
 from gristmill.engines.estimator import EstimatorModel, describe_estimator
 from gristmill.engines.pipeline import PipelineModel, describe_hf, describe_pipeline, load_pipeline
 from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo
+from gristmill.engines.registered import describe_stored, load_stored
 from gristmill.errors import ModelError
+from gristmill.mlflow.stored import StoredModel
 from gristmill.models.objects import ModelObject, ObjectKind, instance_of, load_object, object_kind
 from gristmill.models.reference import ModelReference, parse_reference
 from gristmill.storage.storage import Storage
 
 __all__ = ["PythonEngine", "describe_object"]
 
+_SCHEMES = ("python", "pickle", "hf", "mlflow")
+
 
 class PythonEngine:
-    """Runs `python:`, `pickle:` and `hf:` models in the worker's own process.
+    """Runs `python:`, `pickle:`, `hf:` and `mlflow:` models in the worker's own process.
 
     Options:
         task: the task of a transformers model, where its config does not tell.
@@ -29,13 +33,15 @@ class PythonEngine:
 
     def handles(self, model: str) -> bool:
         """Whether the reference is one of this engine's schemes."""
-        return parse_reference(model).scheme in ("python", "pickle", "hf")
+        return parse_reference(model).scheme in _SCHEMES
 
     def describe(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
         """The model's functions: a class is not built and a transformers model not loaded for it."""
         reference = _reference(model)
         if reference.scheme == "hf":
             return describe_hf(reference.target, options)
+        if reference.scheme == "mlflow":
+            return describe_stored(StoredModel.read(reference.target))
         found = load_object(reference.scheme, reference.target, storage)
         return describe_object(ModelObject(found, _kind(found, model)))
 
@@ -44,6 +50,8 @@ class PythonEngine:
         reference = _reference(context.model)
         if reference.scheme == "hf":
             return load_pipeline(reference.target, context)
+        if reference.scheme == "mlflow":
+            return load_stored(StoredModel.read(reference.target), context)
         found = load_object(reference.scheme, reference.target, context.storage)
         kind = _kind(found, context.model)
         if kind == "custom":
@@ -64,10 +72,9 @@ def describe_object(model: ModelObject) -> ModelInfo:
 
 def _reference(model: str) -> ModelReference:
     reference = parse_reference(model)
-    if reference.scheme not in ("python", "pickle", "hf"):
-        raise ModelError(
-            f"model {model!r}: the engine python_generic runs python:, pickle: and hf: models, not {reference.scheme}:"
-        )
+    if reference.scheme not in _SCHEMES:
+        known = ", ".join(f"{scheme}:" for scheme in _SCHEMES)
+        raise ModelError(f"model {model!r}: the engine python_generic runs {known} models, not {reference.scheme}:")
     return reference
 
 

@@ -1,0 +1,193 @@
+"""Running a model from a folder of MLflow: each by the best way there is, by the signature that is stored with it.
+
+A model that Gristmill has logged says how it is stored (`gristmill.mlflow.stored`). Of one that plain MLflow has logged
+its flavors tell: estimators of scikit-learn, XGBoost and their like run as such, with all their functions, transformers
+pipelines and sentence-transformers too; whatever else there is runs through MLflow's own Python interface.
+"""
+
+import contextlib
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from gristmill.engines.custom import FrameModel
+from gristmill.engines.estimator import FUNCTIONS, EstimatorModel, describe_estimator
+from gristmill.engines.pipeline import PipelineModel, load_pipeline
+from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo
+from gristmill.engines.pyfunc import PyfuncModel
+from gristmill.engines.requirements import check_requirements
+from gristmill.engines.sentences import ENCODE, SentenceModel
+from gristmill.engines.signed import SignedModel, overlaid
+from gristmill.engines.tasks import TASKS
+from gristmill.errors import GristmillError, MissingExtraError, ModelError
+from gristmill.mlflow.custom import load_custom
+from gristmill.mlflow.stored import StoredModel
+from gristmill.models.objects import object_kind
+from gristmill.models.signature import Signature
+
+__all__ = ["assume_stored", "describe_stored", "load_stored"]
+
+_Way = Literal["frames", "estimator", "pipeline", "checkpoint", "sentences", "pyfunc"]
+
+_ESTIMATORS = ("sklearn", "xgboost", "lightgbm", "catboost")
+"""Flavors whose models may be estimators."""
+_BOOSTERS = frozenset({"xgboost.core.Booster", "lightgbm.basic.Booster", "CatBoost"})
+_TORCH = ("torch", "transformers")
+_PRELOAD: Mapping[_Way, tuple[str, ...]] = {
+    "frames": ("pandas",),
+    "estimator": ("numpy", "pandas", "mlflow.sklearn"),
+    "pipeline": (*_TORCH, "transformers.pipelines", "mlflow.transformers"),
+    "checkpoint": (*_TORCH, "transformers.pipelines"),
+    "sentences": (*_TORCH, "sentence_transformers", "mlflow.sentence_transformers"),
+    "pyfunc": ("pandas", "mlflow.pyfunc"),
+}
+"""What each way imports; done once before workers are forked."""
+
+
+def describe_stored(stored: StoredModel) -> ModelInfo:
+    """The functions of a stored model. Only an estimator of plain MLflow is loaded for it, to see what it can do.
+
+    Raises:
+        ModelError: packages that it asks for are missing, or there is no way to run it; says which.
+    """
+    check_requirements(stored.requirements, model=_name(stored))
+    way = _way(stored)
+    if way == "estimator" and stored.form == "flavor":
+        return _info_of_estimator(stored)
+    return _known(stored, way)
+
+
+def assume_stored(stored: StoredModel) -> ModelInfo:
+    """The same from the MLmodel file alone: an estimator of plain MLflow may turn out not to have all its functions."""
+    way = _way(stored)
+    if way == "estimator" and stored.form == "flavor":
+        inputs = next(iter(stored.functions.values())).inputs
+        functions = {name: Signature(inputs) for name in FUNCTIONS} | dict(stored.functions)
+        return ModelInfo(functions, "predict", uses_gpu=False)
+    return _known(stored, way)
+
+
+def load_stored(stored: StoredModel, context: LoadContext) -> BatchModel:
+    """The model with its weights, ready to run.
+
+    Raises:
+        ModelError: it cannot be loaded here; says what is missing.
+    """
+    check_requirements(stored.requirements, model=context.model)
+    with _loading(context.model):
+        return _loaded(stored, context)
+
+
+@contextlib.contextmanager
+def _loading(model: str) -> Iterator[None]:
+    from gristmill.mlflow.quiet import quiet
+
+    try:
+        with quiet():
+            yield
+    except GristmillError:
+        raise
+    except ModuleNotFoundError as error:
+        raise ModelError(f"model {model!r} needs the module {error.name!r}, which is not installed here") from error
+    except Exception as error:  # whatever unpickling and building the model raise
+        raise ModelError(f"model {model!r} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _loaded(stored: StoredModel, context: LoadContext) -> BatchModel:
+    way = _way(stored)
+    signature = stored.functions.get(context.function, Signature())
+    if way == "frames":
+        found = load_custom(stored.folder)
+        function = found if stored.form == "function" else getattr(found, context.function)
+        return FrameModel(function, context, signature=signature)
+    if way == "estimator":
+        estimator = _native(stored)
+        own = describe_estimator(estimator).functions
+        if context.function not in own:
+            raise ModelError(f"model {context.model!r} has no function {context.function!r}, only {', '.join(own)}")
+        signature = overlaid(own[context.function], signature)
+        return SignedModel(lambda narrowed: EstimatorModel(estimator, narrowed), context, signature)
+    if way == "pyfunc":
+        return PyfuncModel(_flavor("pyfunc").load_model(stored.folder, suppress_warnings=True), context, signature)
+    if not _is_ours(stored):
+        signature = Signature()  # MLflow's own for these is of texts without names, and of embeddings as numbers
+    if way == "sentences":
+        model = _flavor("sentence_transformers").load_model(stored.folder)
+        return SignedModel(lambda narrowed: SentenceModel(model, narrowed), context, signature)
+    if way == "checkpoint":
+        return SignedModel(lambda narrowed: load_pipeline(str(stored.checkpoint), narrowed), context, signature)
+    pipeline = _flavor("transformers").load_model(stored.folder)
+    return SignedModel(lambda narrowed: PipelineModel(pipeline, narrowed), context, signature)
+
+
+def _way(stored: StoredModel) -> _Way:
+    """How a model runs, told from its MLmodel file alone."""
+    if stored.form in ("custom", "function"):
+        return "frames"
+    if stored.form in ("estimator", "pipeline", "checkpoint"):
+        return stored.form
+    flavors = stored.flavors
+    for name in _ESTIMATORS:
+        if name in flavors and _class_of(flavors[name]) not in _BOOSTERS:
+            return "estimator"
+    if "sentence_transformers" in flavors:
+        return "sentences"
+    if str(flavors.get("transformers", {}).get("task")) in TASKS:
+        return "pipeline"
+    if "python_function" in flavors:
+        return "pyfunc"
+    raise ModelError(
+        f"model {_name(stored)!r} has no flavor that can be run over rows ({', '.join(flavors) or 'none'}); "
+        "log it with its pyfunc flavor"
+    )
+
+
+def _class_of(flavor: Mapping[str, Any]) -> str:
+    return str(flavor.get("model_class") or flavor.get("model_type") or "")
+
+
+def _is_ours(stored: StoredModel) -> bool:
+    """Whether what is said of the functions is Gristmill's; plain MLflow knows one, under the name `predict`."""
+    return stored.form != "flavor" or [*stored.functions] != ["predict"]
+
+
+def _known(stored: StoredModel, way: _Way) -> ModelInfo:
+    functions, default = stored.functions, stored.default_function
+    if way == "sentences" and not _is_ours(stored):
+        functions, default = {"encode": ENCODE, "predict": ENCODE}, "encode"
+    if way == "pipeline" and not _is_ours(stored):
+        task = TASKS[str(stored.flavors["transformers"]["task"])]
+        functions, default = {"__call__": task.signature, "predict": task.signature}, "__call__"
+    return ModelInfo(functions, default, uses_gpu=way != "estimator", preload=_PRELOAD[way])
+
+
+def _info_of_estimator(stored: StoredModel) -> ModelInfo:
+    with _loading(_name(stored)):
+        estimator = _native(stored)
+        info = describe_estimator(estimator)
+    known = {name: overlaid(own, stored.functions.get(name, Signature())) for name, own in info.functions.items()}
+    inputs = next(iter(stored.functions.values())).inputs
+    return replace(info, functions={name: overlaid(signature, Signature(inputs)) for name, signature in known.items()})
+
+
+def _native(stored: StoredModel) -> Any:
+    flavor = next(name for name in _ESTIMATORS if name in stored.flavors)
+    found = _flavor(flavor).load_model(stored.folder)
+    if object_kind(found) != "estimator":
+        raise ModelError(f"model {_name(stored)!r} is {type(found).__qualname__}, which is no estimator")
+    return found
+
+
+def _flavor(name: str) -> Any:
+    """MLflow's module for a flavor."""
+    try:
+        return importlib.import_module(f"mlflow.{name}")
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "mlflow":
+            raise
+        raise MissingExtraError.of("mlflow", "mlflow", need="a model of MLflow") from error
+
+
+def _name(stored: StoredModel) -> str:
+    return f"mlflow:{stored.folder}"
