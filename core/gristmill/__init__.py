@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     from gristmill.models.binary import binary_views
     from gristmill.models.custom import CustomModel, ModelContext, inference_api, partitioned_api
     from gristmill.outputs.manifest import Manifest
+    from gristmill.services.functions import (
+        create_service,
+        describe_service,
+        drop_service,
+        get_service,
+        list_services,
+    )
+    from gristmill.services.service import Service
+    from gristmill.services.status import ServiceStatus
     from gristmill.settings import PoolSettings, Settings
     from gristmill.spec.enums import FileEncoding, InferenceEngine, InputFormat, JobStatus, OnError, SaveMode
     from gristmill.spec.input import ColumnHandling, InputSpec
@@ -53,14 +62,21 @@ __all__ = [
     "PoolSettings",
     "ResourcesSpec",
     "SaveMode",
+    "Service",
+    "ServiceStatus",
     "Settings",
     "__version__",
     "binary_views",
+    "create_service",
     "delete_job",
+    "describe_service",
+    "drop_service",
     "get_job",
+    "get_service",
     "inference_api",
     "list_files",
     "list_jobs",
+    "list_services",
     "list_stage_files",
     "open_output",
     "partitioned_api",
@@ -80,6 +96,11 @@ _MODULES = {
     "gristmill.models.binary": ("binary_views",),
     "gristmill.models.custom": ("CustomModel", "ModelContext", "inference_api", "partitioned_api"),
     "gristmill.outputs.manifest": ("Manifest",),
+    "gristmill.services.functions": (
+        "create_service", "describe_service", "drop_service", "get_service", "list_services",
+    ),
+    "gristmill.services.service": ("Service",),
+    "gristmill.services.status": ("ServiceStatus",),
     "gristmill.settings": ("PoolSettings", "Settings"),
     "gristmill.spec.enums": ("FileEncoding", "InferenceEngine", "InputFormat", "JobStatus", "OnError", "SaveMode"),
     "gristmill.spec.input": ("ColumnHandling", "InputSpec"),

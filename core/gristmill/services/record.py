@@ -119,6 +119,10 @@ class StartRecord:
         """Whether it was claimed, and has not been dropped."""
         return self.storage.exists(join(self.folder, "claim.json"))
 
+    def is_dropped(self) -> bool:
+        """Whether its claim is gone; unlike `is_there`, a home that cannot be read raises what its storage does."""
+        return self._read("claim.json") is None
+
     def state(self) -> StartState:
         """The state as written; STARTING before the keeper has written any."""
         data = self._read("state.json")

@@ -7,8 +7,8 @@ import os
 from gristmill.errors import MissingExtraError
 
 __all__ = [
-    "PRELOAD", "SUPPORTED", "check_installed", "check_release", "is_built_for_cpu", "is_cpu", "is_installed",
-    "knows_ray", "prepare_process",
+    "PRELOAD", "SUPPORTED", "check_installed", "check_release", "film_variables", "is_built_for_cpu", "is_cpu",
+    "is_installed", "knows_ray", "prepare_process",
 ]  # fmt: skip
 
 SUPPORTED = "0.32"
@@ -101,11 +101,19 @@ def prepare_process(*, in_process: bool, threads: int, with_ray: bool = False) -
         import ray
 
         os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
-    # A second bolt: what rows bring has been looked at (gristmill.chat.content). OpenCV hands this to FFmpeg; PyAV, by
-    # which vLLM reads sound, has no such variable. The folder of the process stays: arguments may hold relative paths.
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", f"protocol_whitelist;none|format_whitelist;{_FILMS}")
+    # A second bolt: what rows bring has been looked at (gristmill.chat.content). The folder of the process stays:
+    # arguments may hold relative paths.
+    for name, value in film_variables().items():
+        os.environ.setdefault(name, value)
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+
+
+def film_variables() -> dict[str, str]:
+    """The environment in which a film cannot have other files read: OpenCV hands it to FFmpeg; PyAV, by which vLLM
+    reads sound, has no such variable.
+    """  # noqa: D205 - what it is for does not fit one line
+    return {"OPENCV_FFMPEG_CAPTURE_OPTIONS": f"protocol_whitelist;none|format_whitelist;{_FILMS}"}
 
 
 def _has_device() -> bool:

@@ -1,0 +1,76 @@
+"""What a server prints: a file that is bounded in size and never holds the key, and its reading."""
+
+import contextlib
+from collections import deque
+from pathlib import Path
+from typing import BinaryIO
+
+from gristmill.storage.location import is_local, join
+from gristmill.storage.storage import Storage
+
+__all__ = ["LOG", "ServerLog", "copy_logs", "read_logs"]
+
+LOG = "server.log"
+_EARLIER = "server.0.log"
+"""What was written before the newest file was begun; it sorts first."""
+
+_LARGEST = 32 * 1024**2
+_TAIL_LINES = 40
+_LONGEST_LINE = 64 * 1024
+
+
+class ServerLog:
+    """Writes lines to `<folder>/server.log`; of more than 64 MiB the earliest are dropped.
+
+    Args:
+        folder: on this machine; it is made.
+        secret: what is replaced by `***` wherever it stands.
+        largest: bytes of one of two files.
+    """
+
+    def __init__(self, folder: Path, *, secret: str, largest: int = _LARGEST) -> None:
+        self._folder = folder
+        self._secret = secret.encode()
+        self._largest = largest
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / LOG).open("ab", buffering=0)
+
+    def pump(self, source: BinaryIO) -> None:
+        """Write all that comes from a pipe, until it is closed at its other end."""
+        while line := source.readline(_LONGEST_LINE):
+            self.write(line)
+
+    def write(self, line: bytes) -> None:
+        """Write one line; a disk that is full loses it, and the server goes on."""
+        line = line.replace(self._secret, b"***")
+        self._tail.append(line.decode(errors="replace").rstrip())
+        with contextlib.suppress(OSError):
+            self._file.write(line)
+            if self._file.tell() > self._largest:
+                (self._folder / LOG).replace(self._folder / _EARLIER)
+                self._file.close()
+                self._file = (self._folder / LOG).open("ab", buffering=0)
+
+    def reason(self) -> str:
+        """The last line that tells of an error; empty when none does."""
+        return next((line.strip() for line in reversed(self._tail) if "rror" in line), "")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_logs(storage: Storage, folder: str) -> str:
+    """All that stands in a folder of logs; empty where there are none."""
+    texts = []
+    for name in (_EARLIER, LOG):
+        with contextlib.suppress(FileNotFoundError):
+            texts.append(storage.read_bytes(join(folder, name)).decode(errors="replace"))
+    return "".join(texts)
+
+
+def copy_logs(storage: Storage, source: Path, folder: str) -> None:
+    """Bring the newest file of a folder of this machine to a record's own, where that is elsewhere."""
+    if not is_local(folder):
+        storage.write_bytes(join(folder, LOG), (source / LOG).read_bytes())
