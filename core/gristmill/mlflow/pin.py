@@ -11,7 +11,7 @@ from gristmill.mlflow.store import calling, client_of
 from gristmill.models.registered import RegisteredReference, parse_registered
 from gristmill.settings import Settings
 
-__all__ = ["DIGEST_TAG", "VERSION_NAME_TAG", "Pinned", "found_version", "pin_of", "pinned"]
+__all__ = ["DIGEST_TAG", "VERSION_NAME_TAG", "Pinned", "found_version", "pin_of", "pinned", "versions_of"]
 
 VERSION_NAME_TAG = "gristmill.version_name"
 """The tag of a version that holds the name its author gave it."""
@@ -91,7 +91,7 @@ def found_version(address: str, wanted: RegisteredReference) -> Any:
         found = _look_up(client, wanted)
         if found is not None:
             return found
-        there = _versions(client, wanted.name)
+        there = versions_of(client, wanted.name)
         if not there:
             known = [model.name for model in client.search_registered_models(max_results=_LISTED)]
             raise ModelError(
@@ -113,11 +113,11 @@ def _look_up(client: Any, wanted: RegisteredReference) -> Any:
         return _or_none(lambda: client.get_model_version_by_alias(wanted.name, wanted.alias))
     if wanted.version is None:
         found = _or_none(lambda: client.get_model_version_by_alias(wanted.name, _DEFAULT))
-        return found if found is not None else next(iter(_versions(client, wanted.name)), None)
-    there = _versions(client, wanted.name)
+        return found if found is not None else next(iter(versions_of(client, wanted.name)), None)
+    there = versions_of(client, wanted.name)
     named = [version for version in there if (version.tags or {}).get(VERSION_NAME_TAG) == wanted.version]
     if named:
-        return named[0]
+        return named[-1]  # of two that are logged under one name at once, the first one stays
     return there[0] if there and wanted.version.lower() == "latest" else None
 
 
@@ -132,14 +132,14 @@ def _or_none(ask: Any) -> Any:
         raise
 
 
-def _versions(client: Any, name: str) -> list[Any]:
-    """All versions of a model, the newest first."""
+def versions_of(client: Any, name: str) -> list[Any]:
+    """All versions of a model as MLflow tells of them, the newest first; none where there is no such model."""
     quote = '"' if "'" in name else "'"
     wanted = None if quote in name else f"name={quote}{name}{quote}"  # MLflow knows no way to write both
     found: list[Any] = []
     token = None
     while True:
-        page = client.search_model_versions(wanted, page_token=token)
+        page = client.search_modelversions_of(wanted, page_token=token)
         found += [version for version in page if version.name == name]
         token = page.token
         if not token:
