@@ -125,6 +125,10 @@ def run_batch(
         raise SpecError("give input_location or input_stage_location, not both: they are the same")
     how = _merged(job_spec or JobSpec(), resources_spec, inference_spec)
     settings = Settings.load() if settings is None else settings
+    if isinstance(inference_engine_options, Mapping) and "endpoint" in inference_engine_options:
+        from gristmill.services.endpoint import with_service
+
+        settings = with_service(settings, inference_engine_options, pool=compute_pool)
     with warm_runner(settings, compute_pool, model) as warm:
         from gristmill.storage.storage import Storage
         from gristmill.submission.submit import Wish, submit

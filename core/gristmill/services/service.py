@@ -9,7 +9,6 @@ from gristmill.jobs.process import is_alive
 from gristmill.services.logs import read_logs
 from gristmill.services.record import ServiceRecord, StartRecord
 from gristmill.services.status import ServiceStatus
-from gristmill.storage.storage import Storage
 
 __all__ = ["Service"]
 
