@@ -22,6 +22,8 @@ _PIPE_WIDTH = 200
 _STATUS_STYLES = {
     "DONE": "green",
     "RUNNING": "cyan",
+    "STARTING": "cyan",
+    "STOPPED": "yellow",
     "PENDING": "cyan",
     "CANCELLING": "yellow",
     "CANCELLED": "yellow",
