@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         run_batch,
     )
     from gristmill.errors import GristmillError
+    from gristmill.inplace.cache import release_models
+    from gristmill.inplace.run import run
     from gristmill.jobs.handle import Job
     from gristmill.models.binary import binary_views
     from gristmill.models.custom import CustomModel, ModelContext, inference_api, partitioned_api
@@ -83,6 +85,8 @@ __all__ = [
     "query",
     "read_manifest",
     "read_output",
+    "release_models",
+    "run",
     "run_batch",
 ]
 
@@ -92,6 +96,8 @@ _MODULES = {
         "read_output", "run_batch",
     ),
     "gristmill.errors": ("GristmillError",),
+    "gristmill.inplace.cache": ("release_models",),
+    "gristmill.inplace.run": ("run",),
     "gristmill.jobs.handle": ("Job",),
     "gristmill.models.binary": ("binary_views",),
     "gristmill.models.custom": ("CustomModel", "ModelContext", "inference_api", "partitioned_api"),

@@ -17,7 +17,7 @@ from gristmill.inputs.query import QuerySource
 from gristmill.storage.location import join
 from gristmill.storage.storage import FileInfo, Storage
 
-__all__ = ["SnapshotResult", "content_hash", "snapshot"]
+__all__ = ["SnapshotResult", "content_hash", "fitted_pieces", "snapshot"]
 
 _GROUP = Bounds(rows=65_536, bytes=64 * 1024**2)
 _FILE_BYTES = 512 * 1024**2
@@ -55,7 +55,7 @@ def snapshot(source: FrameSource | QuerySource, storage: Storage, target_folder:
     """
     files = _Files(storage, target_folder, source.schema)
     try:
-        for piece in gathered(_pieces(source), _GROUP):
+        for piece in gathered(fitted_pieces(source), _GROUP):
             files.write(piece.rows)
         files.close()
     except BaseException:
@@ -74,12 +74,18 @@ def content_hash(source: FrameSource) -> str:
     if source.kind == "pyarrow.RecordBatchReader":
         raise SpecError("X: a stream is read once, so a job with a name or key cannot tell it again; give a table")
     found = ContentHash(source.schema)
-    for piece in _pieces(source):
+    for piece in fitted_pieces(source):
         found.update(piece.rows)
     return found.hexdigest()
 
 
-def _pieces(source: FrameSource | QuerySource) -> Iterator[Piece]:
+def fitted_pieces(source: FrameSource | QuerySource) -> Iterator[Piece]:
+    """A source's rows as they come, in the types that they are planned with.
+
+    Raises:
+        SchemaError: a column's values do not fit its type.
+        SpecError: a query fails on its data.
+    """
     what = "the query" if isinstance(source, QuerySource) else f"the {source.kind}"
     for batch in source.batches() if isinstance(source, QuerySource) else source.open():
         columns = []

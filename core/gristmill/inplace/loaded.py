@@ -1,0 +1,160 @@
+"""`LoadedFunction`: a function of a model, loaded, for any number of calls from any thread."""
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+from typing_extensions import TypeIs
+
+from gristmill.engines.custom import FrameModel
+from gristmill.engines.estimator import EstimatorModel
+from gristmill.engines.pipeline import PipelineModel
+from gristmill.engines.protocol import BatchModel, EngineDeadError, LoadContext, LoadedModel, RowModel
+from gristmill.engines.threads import libraries_left_alone
+from gristmill.inplace.rows import RowHost
+from gristmill.inplace.target import Target
+from gristmill.inputs.block import Block
+from gristmill.models.objects import ModelObject, instance_of
+from gristmill.replica.inference import Result
+from gristmill.storage.storage import Storage
+
+__all__ = ["LoadedFunction"]
+
+_SLOW = 2e-3
+"""Seconds of a call from which several at a time are worth it: in quicker ones threads wait for the interpreter's lock
+more than they gain (a linear model on two cores: half as fast again with one thread at a time)."""
+
+
+class LoadedFunction(BatchModel):
+    """A function of a model, ready to run; safe to call from several threads.
+
+    A model is called by one thread at a time, unless it says that it may have a twin and its calls are slow; then by as
+    many as there are cores.
+
+    Args:
+        target: the function.
+        input_schema: the columns it will be given.
+        params: its params, checked.
+        storage: for models that live at a location.
+        max_batch_rows: the user's bound on one call, or None.
+
+    Attributes:
+        by_row: whether it runs rows, many at a time; then `results` is for it, as `infer` is for others.
+        is_dead: whether its engine is gone, so that it must be loaded anew.
+
+    Example:
+        >>> from gristmill.inplace.target import target_of
+        >>> target = target_of("echo:", storage)
+        >>> loaded = LoadedFunction(target, pa.schema({"x": pa.int64()}), params={}, storage=storage)
+        >>> loaded.infer(pa.record_batch({"x": [1]})).to_pydict()
+        {'echo': ['{"x": 1}']}
+        >>> loaded.close()
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        input_schema: pa.Schema,
+        *,
+        params: Mapping[str, Any],
+        storage: Storage,
+        max_batch_rows: int | None = None,
+    ) -> None:
+        context = LoadContext(
+            model=target.model if isinstance(target.model, str) else "",
+            function=target.function,
+            storage=storage,
+            input_schema=input_schema,
+            params=params,
+            options=target.options,
+            threads=os.cpu_count() or 1,
+            max_batch_rows=max_batch_rows,
+        )
+        with libraries_left_alone():
+            model = target.engine.load(context) if isinstance(target.model, str) else _of_object(target.model, context)
+        self.is_dead = False
+        self._host = RowHost(model) if _runs_rows(model) else None
+        self._models: list[Any] = [model]  # the first one, and its twins
+        self._free: list[Any] = [model]
+        self._running = 0
+        self._limit = 1
+        self._turn = threading.Condition()
+
+    @property
+    def by_row(self) -> bool:
+        """See the class."""
+        return self._host is not None
+
+    def infer(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The output columns of a batch; see `gristmill.engines.protocol.BatchModel`."""
+        model = self._take()
+        began = time.perf_counter()
+        try:
+            found: pa.RecordBatch = model.infer(batch)
+        except EngineDeadError:
+            self.is_dead = True
+            raise
+        finally:
+            self._give_back(model, time.perf_counter() - began)
+        return found
+
+    def results(self, blocks: Iterable[Block]) -> Iterator[Result]:
+        """The results of blocks, of a model that runs rows."""
+        assert self._host is not None
+        try:
+            yield from self._host.run(blocks)
+        except EngineDeadError:
+            self.is_dead = True
+            raise
+
+    def close(self) -> None:
+        """Free what the model holds, once calls that run have returned."""
+        with self._turn:
+            self._turn.wait_for(lambda: not self._running)
+            if self._host is not None:
+                self._host.close()
+            for model in self._models:
+                model.close()
+            self._models, self._free = [], []
+
+    def _take(self) -> BatchModel:
+        with self._turn:
+            while self._running >= self._limit or not self._free:
+                self._turn.wait()
+            self._running += 1
+            found: BatchModel = self._free.pop()
+        return found
+
+    def _give_back(self, model: BatchModel, seconds: float) -> None:
+        with self._turn:
+            self._running -= 1
+            self._free.append(model)
+            limit = (os.cpu_count() or 1) if seconds > _SLOW else 1
+            if limit > len(self._models):
+                self._grow()
+            self._limit = min(limit, len(self._models))
+            self._turn.notify_all()
+
+    def _grow(self) -> None:
+        """One more twin, where the model has any."""
+        twin = getattr(self._models[0], "twin", None)
+        with libraries_left_alone():
+            another = None if twin is None else twin()
+        if another is not None:
+            self._models.append(another)
+            self._free.append(another)
+
+
+def _runs_rows(model: LoadedModel) -> TypeIs[RowModel]:
+    return hasattr(model, "infer_row")
+
+
+def _of_object(model: ModelObject, context: LoadContext) -> LoadedModel:
+    if model.kind == "custom":
+        return FrameModel(getattr(instance_of(model.value), context.function), context)
+    if model.kind == "function":
+        return FrameModel(model.value, context)
+    return EstimatorModel(model.value, context) if model.kind == "estimator" else PipelineModel(model.value, context)
