@@ -1,5 +1,6 @@
 """Running a model by a signature that stands beside it: what is written there goes before what the model says."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -56,6 +57,15 @@ class SignedModel(BatchModel):
     def take_metrics(self) -> Mapping[str, float]:
         """The model's own."""
         return self._model.take_metrics()
+
+    def twin(self) -> "SignedModel | None":
+        """The same over the model's twin, for a second thread; None where the model has none."""
+        twin = getattr(self._model, "twin", lambda: None)()
+        if twin is None:
+            return None
+        other = copy.copy(self)
+        vars(other)["_model"] = twin
+        return other
 
     def close(self) -> None:
         """Close the model."""

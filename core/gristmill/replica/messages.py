@@ -59,6 +59,8 @@ class WorkerSpec:
         settings: storage options, resolver bounds, stages.
         job: the job's id, for names.
         engine, model, function, params, options: what to run; see `LoadContext`.
+        registry, digest: of a registered model: where it is, unless in the settings' registry, and what its content was
+            pinned to.
         format, input_schema: how to read shards.
         column_handling, allowed: how to resolve file columns.
         messages: the input's own name of the column of chat messages, which is resolved too; None where there is none.
@@ -92,6 +94,8 @@ class WorkerSpec:
     gpus: float = 0.0
     workers: int = 1
     sys_path: tuple[str, ...] = ()
+    registry: str | None = None
+    digest: str | None = None
     messages: str | None = None
 
 

@@ -116,7 +116,7 @@ class _Worker:
         schema = spec.input_schema if self.resolver is None else self.resolver.model_schema(spec.input_schema)
         return load_engine(spec.engine).load(
             LoadContext(
-                model=spec.model,
+                model=_local_model(spec, self.storage),
                 function=spec.function,
                 storage=self.storage,
                 input_schema=schema,
@@ -309,6 +309,15 @@ def _resolver(spec: WorkerSpec, storage: Storage) -> "ColumnResolver | None":
         max_rows=spec.max_batch_rows,
         target_bytes=_CONTENT_BYTES if spec.max_batch_rows is None else _MOST_CONTENT_BYTES,
     )
+
+
+def _local_model(spec: WorkerSpec, storage: Storage) -> str:
+    """The model as it is on this machine; a registered one is fetched, once for all workers of the machine."""
+    if not spec.model.startswith(("models:", "mlflow:")):
+        return spec.model
+    from gristmill.mlflow.resolved import resolved
+
+    return resolved(spec.model, storage, registry=spec.registry, digest=spec.digest)
 
 
 def _is_row_model(model: LoadedModel) -> TypeIs[RowModel]:

@@ -82,5 +82,7 @@ def worker_spec(
         gpus=(how.gpu_requests or 0.0) / how.num_workers,
         workers=workers,
         sys_path=tuple(sys.path),
+        registry=request.registry,
+        digest=request.model_digest,
         messages=request.messages,
     )

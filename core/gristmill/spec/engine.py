@@ -9,6 +9,7 @@ from typing import Any, Self
 from gristmill.errors import SpecError
 from gristmill.spec.base import Spec
 from gristmill.spec.enums import InferenceEngine
+from gristmill.spec.registry import checked_registry
 
 __all__ = ["ENGINE_GROUP", "EngineOptions", "check_engine_args", "refuse_secrets"]
 
@@ -16,6 +17,7 @@ ENGINE_GROUP = "gristmill.engines"
 """The entry point group in which engines are found."""
 
 _FIELD = "inference_engine_options"
+_FIELDS = ("engine", "engine_args_override", "registry")
 _OWNED = frozenset(
     {
         *(
@@ -48,6 +50,9 @@ class EngineOptions(Spec):
         engine: the engine's name, in lower case; None lets the model decide.
         engine_args_override: arguments for the engine's own server, each as one text: `--name=value`, `--name value` or
             `--name`.
+        registry: the address of the registry that a `models:` reference is looked up in, instead of the settings'.
+            It is an option and not an argument of its own, so that all that takes engine options takes it: the command
+            line, declared jobs, the tasks and assets of orchestrators. Engines are not told.
         options: the engine's own options, such as `task`; the engine says which it knows.
 
     Example:
@@ -57,6 +62,7 @@ class EngineOptions(Spec):
 
     engine: str | None = None
     engine_args_override: tuple[str, ...] = ()
+    registry: str | None = None
     options: dict[str, Any] = {}
 
     def __init__(self, /, **data: Any) -> None:
@@ -70,6 +76,8 @@ class EngineOptions(Spec):
             data["engine_args_override"] = check_engine_args(data["engine_args_override"])
         else:
             data.pop("engine_args_override", None)
+        if data.get("registry") is not None:
+            data["registry"] = _registry(data["registry"])
         super().__init__(**data)
 
     @classmethod
@@ -82,18 +90,32 @@ class EngineOptions(Spec):
         if given is None:
             return cls()
         if isinstance(given, EngineOptions):
-            return cls(engine=given.engine, engine_args_override=given.engine_args_override, options=given.options)
+            return cls(
+                engine=given.engine,
+                engine_args_override=given.engine_args_override,
+                registry=given.registry,
+                options=given.options,
+            )
         if not isinstance(given, Mapping):
             raise SpecError(
                 f"{_FIELD}: must be a dict such as {{'engine': 'python_generic'}} (given: {type(given).__name__})"
             )
-        fields = {name: value for name, value in given.items() if name in ("engine", "engine_args_override")}
+        fields = {name: value for name, value in given.items() if name in _FIELDS}
         return cls(**fields, options={str(name): value for name, value in given.items() if name not in fields})
 
     def for_engine(self) -> dict[str, Any]:
         """What the engine is told: its options, and the arguments where there are any."""
         args = {"engine_args_override": list(self.engine_args_override)} if self.engine_args_override else {}
         return {**self.options, **args}
+
+
+def _registry(given: Any) -> str:
+    if not isinstance(given, str):
+        raise SpecError(f"{_FIELD}.registry: must be an address as text (given: {type(given).__name__})")
+    try:
+        return checked_registry(given)
+    except ValueError as error:
+        raise SpecError(f"{_FIELD}.registry: {error}") from None
 
 
 def _engine_name(given: Any) -> str:

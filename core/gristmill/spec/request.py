@@ -54,7 +54,9 @@ class JobRequest(Spec):
         created: when, in seconds since the epoch.
         shards: how many shards the plan has.
         rows: how many rows, where the plan knows.
-        digests: digests of what the text above only points at (a pickled model).
+        digests: digests of what the text above only points at (a pickled model, a registered one).
+        registry: the address of the registry of a `models:` reference, where it is not that of the settings: whoever
+            runs the job again finds the same.
         rerun: the wish that forced this job, where it has a name: the same wish again gets this job, not another.
     """
 
@@ -80,7 +82,13 @@ class JobRequest(Spec):
     shards: int
     rows: int | None = None
     digests: dict[str, str] = {}
+    registry: str | None = None
     rerun: str = ""
+
+    @property
+    def model_digest(self) -> str | None:
+        """What a registered model was pinned to; None for other models."""
+        return self.digests["model"].rpartition(" ")[2] if self.model.startswith("models:") else None
 
     @property
     def fingerprint(self) -> str:

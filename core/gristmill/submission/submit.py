@@ -6,17 +6,13 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from gristmill.chat.params import check_chat_params
 from gristmill.chat.signature import settled
-from gristmill.engines.protocol import AssumingEngine, Engine, ModelInfo
-from gristmill.engines.python import describe_object
-from gristmill.engines.registry import engine_for
-from gristmill.errors import ConflictError, MissingExtraError, ModelError, OutputError, SpecError
+from gristmill.errors import ConflictError, OutputError, SpecError
 from gristmill.inputs.files import FilesSource, open_files
 from gristmill.inputs.listing import FileListing
 from gristmill.inputs.query import QuerySource
@@ -26,9 +22,8 @@ from gristmill.jobs.handle import Job
 from gristmill.jobs.judgement import verdict_of
 from gristmill.jobs.record import JobRecord
 from gristmill.jobs.status import next_step
-from gristmill.models.objects import ModelObject, object_digest, pickle_object
+from gristmill.models.objects import ModelObject, pickle_object
 from gristmill.models.params import check_params
-from gristmill.models.reference import normalize_model, parse_reference
 from gristmill.models.signature import Signature
 from gristmill.outputs.layout import staging_of
 from gristmill.plan.planner import plan_shards
@@ -40,11 +35,12 @@ from gristmill.spec.job import JobSpec
 from gristmill.spec.output import OutputSpec
 from gristmill.spec.request import InputSource, JobRequest, RunRequest
 from gristmill.spec.schema_text import schema_to_text
-from gristmill.storage.location import is_local, join
+from gristmill.storage.location import join
 from gristmill.storage.storage import Storage
 from gristmill.submission import checks
 from gristmill.submission.identity import job_id, job_name, newest_of_family
 from gristmill.submission.launch import launch, user
+from gristmill.submission.model import OBJECT, FoundModel, find_model
 from gristmill.submission.warm import WarmRunner
 
 __all__ = ["Wish", "submit"]
@@ -55,8 +51,6 @@ _FEW_ROWS = 32
 _ATTACH_TRIES = 20
 _CANCEL_SECONDS = 120.0
 """Longer than cancelling takes, and than a silent runner takes to count as gone."""
-_OBJECT = "pickle:object"
-"""The reference of a model given as an object, until it is saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +76,7 @@ class Wish:
 class _Checked:
     """A wish that can be granted; nothing has been written for it yet."""
 
-    model: str | ModelObject
-    engine: str
-    options: dict[str, Any]
-    info: ModelInfo
+    found: FoundModel
     function: str
     signature: Signature
     params: dict[str, Any]
@@ -118,7 +109,7 @@ def submit(storage: Storage, wish: Wish, warm: WarmRunner | None) -> Job:
         mode=wish.output_spec.mode,
         allowed=checked.allowed,
     )
-    request = _request(storage, wish, checked)
+    request = _request(wish, checked)
     base = job_id(checked.name, key=request.key, fingerprint=request.fingerprint)
     for _ in range(_ATTACH_TRIES):
         existing, free = newest_of_family(storage, home, base)
@@ -169,19 +160,14 @@ def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> 
     checks.check_place(location, what="output_spec.location")
     options = EngineOptions.of(wish.engine_options)
     is_elsewhere = pool.kind == "ray" and pool.address is not None
-    model = normalize_model(wish.model, storage, is_elsewhere=is_elsewhere)
-    pickled = None
-    found = engine_for(_OBJECT if isinstance(model, ModelObject) else model, options)
-    if isinstance(model, ModelObject):
-        info, pickled = describe_object(model), pickle_object(model.value)
-    else:
-        info = _describe(found, model, options.for_engine(), storage, warm=warm, is_elsewhere=is_elsewhere)
-    function, signature = checks.choose_function(info, wish.job_spec.function_name, model=str(wish.model))
+    found = find_model(wish.model, storage, options, warm=warm, is_elsewhere=is_elsewhere)
+    pickled = pickle_object(found.model.value) if isinstance(found.model, ModelObject) else None
+    function, signature = checks.choose_function(found.info, wish.job_spec.function_name, model=str(wish.model))
     checks.check_partitions(wish.input_spec, function=function)
     params = check_params(wish.input_spec.params, signature)
     if signature.is_chat:
         params = check_chat_params(params)
-        signature = settled(signature, params, options.for_engine())
+        signature = settled(signature, params, found.options)
     source = _source(storage, wish)
     schema = source.schema
     messages = checks.check_chat(schema, wish.input_spec, signature, function=function)
@@ -191,54 +177,16 @@ def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> 
         checks.check_file_columns(handling, schema)
     checks.check_output_columns(schema, signature, on_error=wish.job_spec.on_error)
     inputs = [source.location] if isinstance(source, FilesSource) else []
-    checks.check_overlap(location, source=source, rows=wish.rows, home=home, model=model)
-    checks.check_pool(pool, wish.job_spec, info, name=pool_name, locations=[home, location, *inputs])
+    checks.check_overlap(location, source=source, rows=wish.rows, home=home, model=found.model)
+    checks.check_pool(pool, wish.job_spec, found.info, name=pool_name, locations=[home, location, *inputs])
     allowed = tuple(
         storage.resolve(text, what="input_spec.allowed_locations") for text in wish.input_spec.allowed_locations
     )
     allowed += _listed(wish.rows)
     return _Checked(
-        model, found.name, options.for_engine(), info, function, signature, params, source, schema, handling, messages,
+        found, function, signature, params, source, schema, handling, messages,
         allowed, location, name, pickled,
     )  # fmt: skip
-
-
-def _describe(
-    engine: Engine,
-    model: str,
-    options: dict[str, Any],
-    storage: Storage,
-    *,
-    warm: WarmRunner | None,
-    is_elsewhere: bool,
-) -> ModelInfo:
-    """What is known of the model; asked of the warm runner, where there is one, since it needs the libraries anyway.
-
-    A client that lacks the libraries or the model's folder may submit to a cluster that has them, where the engine can
-    do with that.
-    """
-    if warm is not None:
-        return warm.describe(engine.name, model, options)
-    assuming = engine if is_elsewhere and isinstance(engine, AssumingEngine) else None
-    if assuming is not None and _is_missing(model):
-        return assuming.assume(model, options, storage)
-    try:
-        return engine.describe(model, options, storage)
-    except MissingExtraError:
-        if assuming is None:
-            raise
-        return assuming.assume(model, options, storage)
-    except SystemExit as error:
-        raise ModelError(
-            f"model {model!r}: looking at it would have ended this process (exit code {error.code}); "
-            "importing or loading a model must not exit"
-        ) from error
-
-
-def _is_missing(model: str) -> bool:
-    """Whether the model is a folder that this machine has not."""
-    reference = parse_reference(model)
-    return reference.scheme == "hf" and is_local(reference.target) and not Path(reference.target).exists()
 
 
 def _listed(rows: Any) -> tuple[str, ...]:
@@ -263,20 +211,21 @@ def _source(storage: Storage, wish: Wish) -> Source:
     return open_source(wish.rows, storage)
 
 
-def _request(storage: Storage, wish: Wish, checked: _Checked) -> JobRequest:
+def _request(wish: Wish, checked: _Checked) -> JobRequest:
     outputs = checked.signature.output_schema()
-    model = checked.model if isinstance(checked.model, str) else _OBJECT
+    found = checked.found
+    model = found.model if isinstance(found.model, str) else OBJECT
     return JobRequest(
         name=checked.name,
         key=wish.key if wish.key is not None else checked.name,
         model=model,
-        engine=checked.engine,
-        engine_options=checked.options,
+        engine=found.engine.name,
+        engine_options=found.options,
         function=checked.function,
         params=checked.params,
-        uses_gpu=checked.info.uses_gpu,
-        preload=checked.info.preload,
-        spreads=checked.info.spreads,
+        uses_gpu=found.info.uses_gpu,
+        preload=found.info.preload,
+        spreads=found.info.spreads,
         source=_describe_source(checked.source, wish),
         input_schema=schema_to_text(checked.schema),
         outputs_schema=None if outputs is None else schema_to_text(outputs),
@@ -287,7 +236,8 @@ def _request(storage: Storage, wish: Wish, checked: _Checked) -> JobRequest:
         owner=user(),
         created=time.time(),
         shards=0,
-        digests=_model_digest(storage, checked.model),
+        digests=found.digests,
+        registry=found.registry,
         rerun=wish.force_rerun if isinstance(wish.force_rerun, str) else "",
     )
 
@@ -303,23 +253,13 @@ def _describe_source(source: Source, wish: Wish) -> InputSource:
     return InputSource(kind="frame", text=source.kind, format="parquet", content=content_hash(source) if keyed else "")
 
 
-def _model_digest(storage: Storage, model: str | ModelObject) -> dict[str, str]:
-    """What tells the model's content, where its reference does not."""
-    if isinstance(model, ModelObject):
-        return {"model": object_digest(model.value)}
-    if model.startswith("pickle:"):
-        info = storage.info(model.removeprefix("pickle:"))
-        return {"model": f"{model} {info.size} {info.version}"}
-    return {}
-
-
 def _stage(storage: Storage, wish: Wish, checked: _Checked, request: JobRequest, record: JobRecord) -> bool:
     """Write what the run needs, then the record; False when the same job was recorded meanwhile."""
     try:
         files = _snapshot(storage, checked.source, join(request.staging, "input"))
         how = wish.job_spec
         policy = ShardPolicy(
-            max_rows=_FILE_ROWS if checked.file_columns or checked.info.by_row else _TABLE_ROWS,
+            max_rows=_FILE_ROWS if checked.file_columns or checked.found.info.by_row else _TABLE_ROWS,
             parallelism=how.replicas * how.num_workers,
             min_rows=_FEW_ROWS,
         )
