@@ -139,7 +139,7 @@ def versions_of(client: Any, name: str) -> list[Any]:
     found: list[Any] = []
     token = None
     while True:
-        page = client.search_modelversions_of(wanted, page_token=token)
+        page = client.search_model_versions(wanted, page_token=token)
         found += [version for version in page if version.name == name]
         token = page.token
         if not token:
