@@ -16,6 +16,7 @@ import pytest
 
 from gristmill.settings import Settings
 from gristmill.storage.storage import Storage
+from tests.chat_service import chat_service as chat_service
 from tests.cluster import cluster as cluster
 
 _KEYS = {

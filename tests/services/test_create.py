@@ -1,0 +1,145 @@
+"""Services are created, attached to, and started again."""
+
+import socket
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tests.services.conftest import Serve, ask, runs, says
+
+import gristmill
+from gristmill.errors import ConflictError, ServiceFailedError, SpecError
+from gristmill.services.keys import local_folder
+from gristmill.settings import Settings
+
+
+def test_a_service_answers_those_who_have_its_key(serve: Serve) -> None:
+    service = serve("Chat")
+    assert (service.name, service.status, service.model, service.served_model) == (
+        "chat",
+        gristmill.ServiceStatus.RUNNING,
+        "echo:chat",
+        "echo",
+    )
+    assert service.base_url.startswith("http://127.0.0.1:")
+    assert says(service, "Grüezi 🦊") == "Grüezi 🦊"
+    for key in (None, "wrong", service.api_key + "x"):
+        body = {"messages": [{"role": "user", "content": "hello"}]}
+        assert ask(service.base_url, "/chat/completions", body, key=key)[0] == 401
+        assert ask(service.base_url, "/models", key=key)[0] == 401
+
+
+def test_a_key_stands_in_a_file_of_its_user_alone(serve: Serve, settings: Settings) -> None:
+    service = serve()
+    says(service, "hello")
+    key = service.api_key
+    (file,) = (local_folder() / "keys").iterdir()
+    assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == (key, 0o600)
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    home = [path for path in Path(settings.home).rglob("*") if path.is_file()]
+    assert {path.name for path in home} == {"claim.json", "state.json", "server.log"}
+    assert not any(key.encode() in path.read_bytes() for path in home)
+    for pid in service.facts()["processes"]:
+        assert key not in Path(f"/proc/{pid}/cmdline").read_text()
+    assert key not in repr(service) + str(service.facts())
+    # another process of this user
+    script = f"import gristmill; print(gristmill.get_service('CHAT').api_key == {key!r})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+    service.drop()
+    assert not file.exists()
+
+
+def test_the_same_service_is_attached_to_and_another_is_refused(serve: Serve) -> None:
+    service = serve(api_key="k" * 20, timeout=60)
+    again = serve(api_key="k" * 20, timeout=90)
+    assert (again.base_url, again.api_key) == (service.base_url, "k" * 20)
+    assert serve().base_url == service.base_url
+    with pytest.raises(ConflictError, match="with another served_model, port; drop_service"):
+        serve(served_model_name="other", port=1)
+    with pytest.raises(ConflictError, match="with another api_key") as caught:
+        serve(api_key="another-key-of-mine")
+    assert "another-key-of-mine" not in str(caught.value)
+    assert service.record.newest().number == 1
+
+
+def test_of_creators_at_the_same_moment_one_starts_the_service(serve: Serve) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        services = list(threads.map(lambda _: serve(), range(4)))
+    assert len({service.base_url for service in services}) == 1
+    assert len({service.api_key for service in services}) == 1
+    assert services[0].record.newest().number == 1
+    assert len(list((local_folder() / "keys").iterdir())) == 1
+
+
+def test_a_service_that_has_ended_is_started_again_with_its_key(serve: Serve) -> None:
+    first = serve()
+    key, (keeper, server) = first.api_key, first.facts()["processes"]
+    subprocess.run(["kill", "-9", str(server)], check=True)
+    while runs(keeper):  # it says how its server ended, and ends
+        pass
+    assert first.status is gristmill.ServiceStatus.FAILED
+    assert first.message == "its server ended with signal SIGKILL"
+    second = serve(served_model_name="changed")
+    assert (second.api_key, second.served_model) == (key, "changed")
+    assert second.record.newest().number == 2
+    assert says(second, "hello") == "hello"
+
+
+def test_a_port_that_is_taken_is_refused(serve: Serve) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConflictError, match=f"port: something listens at {port} of 127.0.0.1 already"):
+            serve(port=port)
+        assert not list((local_folder() / "keys").iterdir())
+    service = serve(port=port)
+    assert service.base_url == f"http://127.0.0.1:{port}/v1"
+
+
+def test_a_service_that_does_not_answer_in_time_is_ended(serve: Serve) -> None:
+    with pytest.raises(ServiceFailedError, match=r"did not answer within 0.01 s(.|\n)*the end of its log:\n.*keeper"):
+        serve(timeout=0.01)
+    service = serve("other", timeout=0.01, block=False)
+    assert service.wait() is gristmill.ServiceStatus.FAILED
+    (keeper,) = service.facts()["processes"] or (0,)
+    while runs(keeper):
+        pass
+    assert service.facts()["processes"] == []
+
+
+def test_waiting_for_a_service_that_still_starts_gives_up_in_time(serve: Serve) -> None:
+    service = serve(block=False)
+    with pytest.raises(TimeoutError, match="service 'chat' still starts after 0 s; it goes on"):
+        service.wait(0)
+    assert service.wait(60) is gristmill.ServiceStatus.RUNNING
+
+
+def test_a_job_takes_a_service_for_its_endpoint(serve: Serve, settings: Settings, tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    service = serve()
+    options = {
+        "compute_pool": "local",
+        "output_spec": gristmill.OutputSpec(location=tmp_path / "output"),
+        "inference_engine_options": {"endpoint": "chat"},
+        "settings": settings,
+    }
+    job = gristmill.run_batch("openai:echo", pa.table({"prompt": ["one", "two"]}), **options)
+    assert job.wait() is gristmill.JobStatus.DONE, job.message
+    output = gristmill.read_output(tmp_path / "output", text=True, settings=settings)
+    assert output["response"].to_pylist() == ["one", "two"]
+    assert not any(
+        service.api_key.encode() in path.read_bytes() for path in Path(settings.home).rglob("*") if path.is_file()
+    )
+    cluster = settings.model_copy(
+        update={"pools": {"far": gristmill.PoolSettings(kind="ray", address="http://far.example:8265")}}
+    )
+    with pytest.raises(SpecError, match="is a service whose key stays on its machine"):
+        gristmill.run_batch(
+            "openai:echo", pa.table({"prompt": ["x"]}), **{**options, "settings": cluster, "compute_pool": "far"}
+        )
