@@ -3,25 +3,22 @@
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gristmill.engines.protocol import Engine, ModelInfo
-from gristmill.engines.python import describe_object
-from gristmill.engines.registry import engine_for
+from gristmill.engines.registry import load_engine
 from gristmill.errors import ModelError
 from gristmill.models.objects import ModelObject
-from gristmill.models.reference import normalize_model
+from gristmill.models.reference import parse_reference
 from gristmill.models.signature import Signature
 from gristmill.spec.engine import EngineOptions
 from gristmill.storage.storage import Storage
 from gristmill.submission.checks import choose_function
+from gristmill.submission.model import find_model
 
 __all__ = ["Target", "target_of"]
-
-_OBJECT = "pickle:object"
-"""What stands for an object where an engine is looked for; it is never saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +26,9 @@ class Target:
     """A function of a model.
 
     Attributes:
-        model: the model's reference, or the object.
+        model: the reference that the engine is given on this machine, or the object.
         engine: what runs it.
         options: the engine's options.
-        info: what is known of the model.
         function: the function's name.
         signature: the function's.
         key: the same text for the same function of the same model; None for an object, which nothing tells again.
@@ -41,7 +37,6 @@ class Target:
     model: str | ModelObject
     engine: Engine
     options: Mapping[str, Any]
-    info: ModelInfo
     function: str
     signature: Signature
     key: str | None
@@ -54,7 +49,7 @@ def target_of(
     function_name: str | None = None,
     engine_options: Mapping[str, Any] | None = None,
 ) -> Target:
-    """The function that a user means; a reference that may move is pinned to what it stands for now.
+    """The function that a user means; a registered model is pinned to the version that its reference means now.
 
     Raises:
         ModelError: there is no such model or function, or it cannot be run here.
@@ -64,57 +59,51 @@ def target_of(
         >>> target_of("echo:", storage).function
         'echo'
     """
-    options = EngineOptions.of(engine_options)
-    told = options.for_engine()
-    found = normalize_model(model, storage)
-    key = None
-    if isinstance(found, ModelObject):
-        engine = engine_for(_OBJECT, options)
-        info = describe_object(found)
-    else:
-        engine = engine_for(found, options)
-        content = _content(found, storage)
-        key = json.dumps([found, content, engine.name, told], sort_keys=True, default=repr)
-        info = _described.of(key, lambda: engine.describe(found, told, storage))
-    function, signature = choose_function(info, function_name, model=str(model))
-    return Target(found, engine, told, info, function, signature, None if key is None else f"{key} {function}")
+    found = find_model(model, storage, EngineOptions.of(engine_options), warm=_Seen(storage))
+    function, signature = choose_function(found.info, function_name, model=str(model))
+    if found.local is None:
+        return Target(found.model, found.engine, found.options, function, signature, None)
+    told = [found.local, found.digests, found.engine.name, found.options, function]
+    key = json.dumps(told, sort_keys=True, default=repr)
+    return Target(found.local, found.engine, found.options, function, signature, key)
 
 
-def _content(model: str, storage: Storage) -> str:
-    """What tells what a reference leads to from what it led to before."""
-    if not model.startswith("pickle:"):
-        return ""
-    try:
-        info = storage.info(model.removeprefix("pickle:"))
-    except FileNotFoundError as error:
-        raise ModelError(f"model {model!r}: there is no such file") from error
-    return f"{info.size} {info.version}"
+class _Seen:
+    """What models have said of themselves: to look at a pickled one is to load it, which is not done for each call.
 
-
-class _Described:
-    """What models said of themselves: to look at a pickled one is to load it, which had better not be done each time.
-
-    Args:
-        kept: how many.
+    See `gristmill.submission.model.Looking`.
     """
 
-    def __init__(self, kept: int) -> None:
-        self._kept = kept
-        self._infos: OrderedDict[str, ModelInfo] = OrderedDict()
-        self._lock = threading.Lock()
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
 
-    def of(self, key: str, describe: Callable[[], ModelInfo]) -> ModelInfo:
-        """What is known of the model of a key, described if nobody has yet."""
-        with self._lock:
-            if key in self._infos:
-                self._infos.move_to_end(key)
-                return self._infos[key]
-        info = describe()
-        with self._lock:
-            self._infos[key] = info
-            if len(self._infos) > self._kept:
-                self._infos.popitem(last=False)
+    def describe(self, engine: str, model: str, options: dict[str, Any]) -> ModelInfo:
+        """What the engine says, or has said when the model's file was the same."""
+        key = json.dumps([engine, model, options, self._content(model)], sort_keys=True, default=repr)
+        with _lock:
+            if key in _infos:
+                _infos.move_to_end(key)
+                return _infos[key]
+        info = load_engine(engine).describe(model, options, self._storage)
+        with _lock:
+            _infos[key] = info
+            if len(_infos) > _KEPT:
+                _infos.popitem(last=False)
         return info
 
+    def _content(self, model: str) -> str:
+        """What tells the file that a reference names from what stood there before."""
+        reference = parse_reference(model)
+        if reference.scheme not in ("pickle", "mlflow"):
+            return ""
+        file = reference.target if reference.scheme == "pickle" else f"{reference.target}/MLmodel"
+        try:
+            info = self._storage.info(file)
+        except FileNotFoundError as error:
+            raise ModelError(f"model {model!r}: there is no such file") from error
+        return f"{info.size} {info.version}"
 
-_described = _Described(kept=256)
+
+_KEPT = 256
+_infos: OrderedDict[str, ModelInfo] = OrderedDict()
+_lock = threading.Lock()

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gristmill.engines.protocol import AssumingEngine, Engine, ModelInfo
 from gristmill.engines.python import describe_object
@@ -17,12 +17,19 @@ from gristmill.spec.engine import EngineOptions
 from gristmill.spec.registry import is_embedded
 from gristmill.storage.location import is_local
 from gristmill.storage.storage import Storage
-from gristmill.submission.warm import WarmRunner
 
-__all__ = ["OBJECT", "FoundModel", "find_model"]
+__all__ = ["OBJECT", "FoundModel", "Looking", "find_model"]
 
 OBJECT = "pickle:object"
 """The reference of a model given as an object, until it is saved."""
+
+
+class Looking(Protocol):
+    """Looks at models instead of this process, or knows what was seen before."""
+
+    def describe(self, engine: str, model: str, options: dict[str, Any]) -> ModelInfo:
+        """What `Engine.describe` says."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ def find_model(
     storage: Storage,
     options: EngineOptions,
     *,
-    warm: WarmRunner | None = None,
+    warm: Looking | None = None,
     is_elsewhere: bool = False,
 ) -> FoundModel:
     """The model that a user means, as it is now.
@@ -99,7 +106,7 @@ def _digests(storage: Storage, model: str) -> dict[str, str]:
 
 
 def _registered(
-    model: str, storage: Storage, options: EngineOptions, *, warm: WarmRunner | None, is_elsewhere: bool
+    model: str, storage: Storage, options: EngineOptions, *, warm: Looking | None, is_elsewhere: bool
 ) -> FoundModel:
     """A registered model: pinned before anything else of it is looked at."""
     from gristmill.mlflow.address import registry_address
@@ -129,7 +136,7 @@ def _registered(
     return FoundModel(pin.reference, engine, told, info, digests, other, here.reference)
 
 
-def _stored(model: str, storage: Storage, options: EngineOptions, *, warm: WarmRunner | None) -> FoundModel:
+def _stored(model: str, storage: Storage, options: EngineOptions, *, warm: Looking | None) -> FoundModel:
     """A folder of MLflow, told from another that takes its place by its MLmodel file."""
     from gristmill.mlflow.resolved import localized
 
@@ -184,7 +191,7 @@ def _describe(
     options: dict[str, Any],
     storage: Storage,
     *,
-    warm: WarmRunner | None,
+    warm: Looking | None,
     is_elsewhere: bool,
 ) -> ModelInfo:
     """What is known of the model; asked of the warm runner, where there is one, since it needs the libraries anyway.
