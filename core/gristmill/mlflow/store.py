@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from gristmill.errors import AccessError, GristmillError, MissingExtraError, ModelError, RegistryError, SpecError
 from gristmill.mlflow.quiet import quiet
 
-__all__ = ["calling", "client_of"]
+__all__ = ["artifacts_of", "calling", "client_of"]
 
 _CONNECT_SECONDS = 10.0
 _NOT_FOUND = frozenset({"NOT_FOUND", "RESOURCE_DOES_NOT_EXIST"})
@@ -52,11 +52,30 @@ def _opened(uri: str, process: int) -> Any:  # noqa: ARG001 - a forked process o
     from mlflow import MlflowClient
 
     if uri.startswith("sqlite"):
-        Path(uri.partition("///")[2]).parent.mkdir(parents=True, exist_ok=True)
+        _prepare(uri, Path(uri.partition("///")[2]))
     _reach(uri)
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     client.search_registered_models(max_results=1)  # opens the store, and shows whether it may be read
     return client
+
+
+def _prepare(uri: str, database: Path) -> None:
+    """Create a store of this machine; what MLflow itself logs there is to lie beside it, not in a working folder."""
+    from mlflow.tracking._tracking_service.utils import _get_store
+
+    if not database.exists():
+        database.parent.mkdir(parents=True, exist_ok=True)
+        _get_store(store_uri=uri, artifact_uri=artifacts_of(uri))
+
+
+def artifacts_of(uri: str) -> str:
+    """Where a SQLite store's files lie: beside the database.
+
+    Example:
+        >>> artifacts_of("sqlite:////srv/gristmill/registry/mlflow.db")
+        'file:///srv/gristmill/registry/artifacts'
+    """
+    return (Path(uri.partition("///")[2]).parent / "artifacts").as_uri()
 
 
 def _reach(uri: str) -> None:
