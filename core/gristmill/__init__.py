@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from gristmill.models.binary import binary_views
     from gristmill.models.custom import CustomModel, ModelContext, inference_api, partitioned_api
     from gristmill.outputs.manifest import Manifest
+    from gristmill.registry.model import RegisteredModel
+    from gristmill.registry.registry import Registry
+    from gristmill.registry.version import ModelVersion
     from gristmill.services.functions import (
         create_service,
         describe_service,
@@ -59,9 +62,12 @@ __all__ = [
     "JobStatus",
     "Manifest",
     "ModelContext",
+    "ModelVersion",
     "OnError",
     "OutputSpec",
     "PoolSettings",
+    "RegisteredModel",
+    "Registry",
     "ResourcesSpec",
     "SaveMode",
     "Service",
@@ -102,6 +108,9 @@ _MODULES = {
     "gristmill.models.binary": ("binary_views",),
     "gristmill.models.custom": ("CustomModel", "ModelContext", "inference_api", "partitioned_api"),
     "gristmill.outputs.manifest": ("Manifest",),
+    "gristmill.registry.model": ("RegisteredModel",),
+    "gristmill.registry.registry": ("Registry",),
+    "gristmill.registry.version": ("ModelVersion",),
     "gristmill.services.functions": (
         "create_service", "describe_service", "drop_service", "get_service", "list_services",
     ),

@@ -133,11 +133,14 @@ class ModelVersion:
 
         Args:
             name: of the service.
-            how: what else `gristmill.services.create_service` takes, such as `pool`.
+            how: what else `gristmill.create_service` takes, such as `pool`.
         """
-        from gristmill.services.create import create_service
+        from gristmill.services.functions import create_service
 
-        return create_service(name, self.reference, **self._placed(how))
+        settings = how.pop("settings", self._storage.settings)
+        if self.uri != registry_address(settings):
+            settings = settings.model_copy(update={"registry": self.uri})
+        return create_service(name, self.reference, settings=settings, **how)
 
     def _placed(self, how: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments, with this version's registry where it is not the settings' own."""
