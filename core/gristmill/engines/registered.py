@@ -6,13 +6,13 @@ pipelines and sentence-transformers too; whatever else there is runs through MLf
 """
 
 import contextlib
-import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from gristmill.engines.custom import FrameModel
 from gristmill.engines.estimator import FUNCTIONS, EstimatorModel, describe_estimator
+from gristmill.engines.native import estimator_flavor, load_estimator, load_flavor
 from gristmill.engines.pipeline import PipelineModel, load_pipeline
 from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo
 from gristmill.engines.pyfunc import PyfuncModel
@@ -20,23 +20,19 @@ from gristmill.engines.requirements import check_requirements
 from gristmill.engines.sentences import ENCODE, SentenceModel
 from gristmill.engines.signed import SignedModel, overlaid
 from gristmill.engines.tasks import TASKS
-from gristmill.errors import GristmillError, MissingExtraError, ModelError
+from gristmill.errors import GristmillError, ModelError
 from gristmill.mlflow.custom import load_custom
 from gristmill.mlflow.stored import StoredModel
-from gristmill.models.objects import object_kind
 from gristmill.models.signature import Signature
 
 __all__ = ["assume_stored", "describe_stored", "load_stored"]
 
 _Way = Literal["frames", "estimator", "pipeline", "checkpoint", "sentences", "pyfunc"]
 
-_ESTIMATORS = ("sklearn", "xgboost", "lightgbm", "catboost")
-"""Flavors whose models may be estimators."""
-_BOOSTERS = frozenset({"xgboost.core.Booster", "lightgbm.basic.Booster", "CatBoost"})
 _TORCH = ("torch", "transformers")
 _PRELOAD: Mapping[_Way, tuple[str, ...]] = {
     "frames": ("pandas",),
-    "estimator": ("numpy", "pandas", "mlflow.sklearn"),
+    "estimator": ("numpy", "pandas", "sklearn", "sklearn.pipeline"),
     "pipeline": (*_TORCH, "transformers.pipelines", "mlflow.transformers"),
     "checkpoint": (*_TORCH, "transformers.pipelines"),
     "sentences": (*_TORCH, "sentence_transformers", "mlflow.sentence_transformers"),
@@ -81,11 +77,8 @@ def load_stored(stored: StoredModel, context: LoadContext) -> BatchModel:
 
 @contextlib.contextmanager
 def _loading(model: str) -> Iterator[None]:
-    from gristmill.mlflow.quiet import quiet
-
     try:
-        with quiet():
-            yield
+        yield
     except GristmillError:
         raise
     except ModuleNotFoundError as error:
@@ -102,22 +95,22 @@ def _loaded(stored: StoredModel, context: LoadContext) -> BatchModel:
         function = found if stored.form == "function" else getattr(found, context.function)
         return FrameModel(function, context, signature=signature)
     if way == "estimator":
-        estimator = _native(stored)
+        estimator = load_estimator(stored)
         own = describe_estimator(estimator).functions
         if context.function not in own:
             raise ModelError(f"model {context.model!r} has no function {context.function!r}, only {', '.join(own)}")
         signature = overlaid(own[context.function], signature)
         return SignedModel(lambda narrowed: EstimatorModel(estimator, narrowed), context, signature)
     if way == "pyfunc":
-        return PyfuncModel(_flavor("pyfunc").load_model(stored.folder, suppress_warnings=True), context, signature)
+        return PyfuncModel(load_flavor("pyfunc", stored), context, signature)
     if not _is_ours(stored):
         signature = Signature()  # MLflow's own for these is of texts without names, and of embeddings as numbers
     if way == "sentences":
-        model = _flavor("sentence_transformers").load_model(stored.folder)
+        model = load_flavor("sentence_transformers", stored)
         return SignedModel(lambda narrowed: SentenceModel(model, narrowed), context, signature)
     if way == "checkpoint":
         return SignedModel(lambda narrowed: load_pipeline(str(stored.checkpoint), narrowed), context, signature)
-    pipeline = _flavor("transformers").load_model(stored.folder)
+    pipeline = load_flavor("transformers", stored)
     return SignedModel(lambda narrowed: PipelineModel(pipeline, narrowed), context, signature)
 
 
@@ -128,9 +121,8 @@ def _way(stored: StoredModel) -> _Way:
     if stored.form in ("estimator", "pipeline", "checkpoint"):
         return stored.form
     flavors = stored.flavors
-    for name in _ESTIMATORS:
-        if name in flavors and _class_of(flavors[name]) not in _BOOSTERS:
-            return "estimator"
+    if estimator_flavor(stored) is not None:
+        return "estimator"
     if "sentence_transformers" in flavors:
         return "sentences"
     if str(flavors.get("transformers", {}).get("task")) in TASKS:
@@ -141,10 +133,6 @@ def _way(stored: StoredModel) -> _Way:
         f"model {_name(stored)!r} has no flavor that can be run over rows ({', '.join(flavors) or 'none'}); "
         "log it with its pyfunc flavor"
     )
-
-
-def _class_of(flavor: Mapping[str, Any]) -> str:
-    return str(flavor.get("model_class") or flavor.get("model_type") or "")
 
 
 def _is_ours(stored: StoredModel) -> bool:
@@ -164,29 +152,11 @@ def _known(stored: StoredModel, way: _Way) -> ModelInfo:
 
 def _info_of_estimator(stored: StoredModel) -> ModelInfo:
     with _loading(_name(stored)):
-        estimator = _native(stored)
+        estimator = load_estimator(stored)
         info = describe_estimator(estimator)
     known = {name: overlaid(own, stored.functions.get(name, Signature())) for name, own in info.functions.items()}
     inputs = next(iter(stored.functions.values())).inputs
     return replace(info, functions={name: overlaid(signature, Signature(inputs)) for name, signature in known.items()})
-
-
-def _native(stored: StoredModel) -> Any:
-    flavor = next(name for name in _ESTIMATORS if name in stored.flavors)
-    found = _flavor(flavor).load_model(stored.folder)
-    if object_kind(found) != "estimator":
-        raise ModelError(f"model {_name(stored)!r} is {type(found).__qualname__}, which is no estimator")
-    return found
-
-
-def _flavor(name: str) -> Any:
-    """MLflow's module for a flavor."""
-    try:
-        return importlib.import_module(f"mlflow.{name}")
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "mlflow":
-            raise
-        raise MissingExtraError.of("mlflow", "mlflow", need="a model of MLflow") from error
 
 
 def _name(stored: StoredModel) -> str:
