@@ -18,6 +18,8 @@ from gristmill.settings import Settings
 from gristmill.storage.storage import Storage
 from tests.chat_service import chat_service as chat_service
 from tests.cluster import cluster as cluster
+from tests.model_registry import model_registry as model_registry
+from tests.model_registry import registry_template as registry_template
 
 _KEYS = {
     "AWS_ACCESS_KEY_ID": "test-key-id",
