@@ -33,7 +33,7 @@ from gristmill.storage.location import is_local
 from gristmill.storage.storage import Storage
 from gristmill.wording.text import cut, duration
 
-__all__ = ["GRACE", "Keeper"]
+__all__ = ["GRACE", "Keeper", "prepare"]
 
 GRACE = 20.0
 """Seconds that a server may take to end by itself."""
@@ -208,6 +208,11 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
+def prepare() -> None:
+    """Make this process the parent of whatever its descendants leave behind; it must have no other children."""
+    _prctl(_SET_CHILD_SUBREAPER, 1)
+
+
 def _die_with_parent() -> None:
     _prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
 
@@ -227,7 +232,7 @@ def _keep(order: dict[str, Any]) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    _prctl(_SET_CHILD_SUBREAPER, 1)
+    prepare()
     keeper.run()
 
 
