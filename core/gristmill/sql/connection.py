@@ -5,6 +5,7 @@ from typing import Any
 
 from gristmill.errors import MissingExtraError
 from gristmill.settings import Settings
+from gristmill.sql.ai import register_ai
 from gristmill.sql.files import register_files
 from gristmill.sql.functions import put, register_model
 from gristmill.sql.registered import registered_entries
@@ -84,6 +85,7 @@ def register(
     found = Settings.load() if settings is None else settings
     storage = Storage(found)
     register_files(connection, storage)
+    register_ai(connection, settings=found)
     if isinstance(models, Mapping):
         options = None if registry is None else {"registry": registry}
         names: list[str] = []
