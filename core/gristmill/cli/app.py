@@ -9,6 +9,7 @@ from gristmill.cli.demo import demo
 from gristmill.cli.doctor import doctor
 from gristmill.cli.files import files
 from gristmill.cli.jobs import jobs
+from gristmill.cli.models import models
 from gristmill.cli.output import output
 from gristmill.cli.run import EXAMPLES, run
 from gristmill.cli.serve import serve, services
@@ -46,6 +47,7 @@ app.command(no_args_is_help=True, epilog=EXAMPLES, short_help="Run a model over 
 app.command(no_args_is_help=True, short_help="The files at a location, as run --files sees them.")(files)
 app.command(no_args_is_help=True, short_help="A finished output: its manifest and first rows.")(output)
 app.add_typer(jobs, name="jobs")
+app.add_typer(models, name="models")
 app.command(no_args_is_help=True, short_help="A chat model under an address that speaks the OpenAI API.")(serve)
 app.add_typer(services, name="services")
 app.command()(doctor)

@@ -128,6 +128,8 @@ class StoredModel:
                 "does not know; update gristmill"
             )
         functions = {name: signature_from_dict(written) for name, written in told.get("functions", {}).items()}
+        if told["form"] == "flavor" and not any(one.inputs or one.outputs or one.params for one in functions.values()):
+            functions = _functions_of(file)  # what MLflow has found out itself, as from type hints
         hub = told.get("hub")
         checkpoint = hub or (str(Path(folder) / CHECKPOINT) if told["form"] == "checkpoint" else None)
         return cls(
