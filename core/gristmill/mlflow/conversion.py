@@ -141,7 +141,9 @@ def from_mlflow_dict(written: Mapping[str, Any]) -> Signature:
 def _inputs(columns: Sequence[Mapping[str, Any]] | None) -> tuple[Feature, ...] | None:
     if not columns or any(column.get("name") is None for column in columns):
         return None
-    return tuple(Feature(str(column["name"]), _type_of(column)) for column in columns)
+    # a column that may be missing is none that a job's input must have
+    needed = [column for column in columns if column.get("required", True)]
+    return tuple(Feature(str(column["name"]), _type_of(column)) for column in needed)
 
 
 def _outputs(columns: Sequence[Mapping[str, Any]] | None) -> tuple[Feature, ...] | None:
