@@ -18,6 +18,7 @@
     ├── FailedRowsError (RuntimeError)     the output is there, with more failed rows than its caller takes
     ├── ServiceNotFoundError (LookupError) no such service
     ├── ServiceFailedError (RuntimeError)  the service did not start, or has ended
+    ├── PartitionError (ValueError)        a partition that is too large, or has a row that failed before
     ├── PlacementError (RuntimeError)      no replica could be placed
     ├── RegistryError (OSError)            a model registry that does not answer, or fails
     ├── MessagesError (ValueError)         a row's chat messages that are none; the row's failure, never the job's
@@ -41,6 +42,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "OutputExistsError",
+    "PartitionError",
     "PlacementError",
     "RegistryError",
     "SchemaError",
@@ -100,6 +102,10 @@ class JobStateError(GristmillError, RuntimeError):
 
 class JobFailedError(GristmillError, RuntimeError):
     """The job that was waited for did not end well; the message has its error and the end of its log."""
+
+
+class PartitionError(GristmillError, ValueError):
+    """A partition that cannot be run: it is larger than one may be, or has a row that failed before."""
 
 
 class FailedRowsError(GristmillError, RuntimeError):

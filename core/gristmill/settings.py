@@ -226,6 +226,8 @@ class Settings(BaseSettings):
             code; none trusts no registry, None any that settings or code name.
         model_cache: a folder of each machine that runs models, for the files of registered ones; None for
             `$XDG_CACHE_HOME/gristmill/models`, else `~/.cache/gristmill/models`.
+        max_partition_bytes: of one partition, as Arrow has it in memory, for functions that take partitions; None for a
+            quarter of a worker's memory.
     """
 
     model_config = SettingsConfigDict(
@@ -243,6 +245,7 @@ class Settings(BaseSettings):
     registry: str | None = None
     trusted_registries: tuple[str, ...] | None = None
     model_cache: str | None = None
+    max_partition_bytes: PositiveInt | None = None
 
     @field_validator("registry")
     @classmethod

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from gristmill.errors import SchemaError
 
-__all__ = ["match_columns"]
+__all__ = ["match_columns", "own_name"]
 
 
 def match_columns(wanted: Sequence[str], schema: pa.Schema) -> list[int]:
@@ -39,6 +39,27 @@ def match_columns(wanted: Sequence[str], schema: pa.Schema) -> list[int]:
             f"it has: {_some(schema.names) or 'none'}"
         )
     return found
+
+
+def own_name(schema: pa.Schema, name: str, *, what: str) -> str:
+    """The input's own name of a column that the user named without regard to case; the same spelling comes first.
+
+    Args:
+        schema: the input's columns.
+        name: as the user wrote it.
+        what: the field, for the error.
+
+    Raises:
+        SchemaError: there is no such column.
+
+    Example:
+        >>> own_name(pa.schema({"REGION": pa.string()}), "region", what="input_spec.partition_column")
+        'REGION'
+    """
+    found = [one for one in schema.names if one.lower() == name.lower()]
+    if not found:
+        raise SchemaError(f"{what}: the input has no column {name!r}; it has: {_some(schema.names) or 'none'}")
+    return name if name in found else found[0]
 
 
 def _some(names: Sequence[str], limit: int = 20) -> str:

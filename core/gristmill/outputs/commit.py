@@ -31,6 +31,8 @@ class Commit(NamedTuple):
         schema: the digest of the part's schema (see `schema_digest`); empty when there is no part.
         last: whether it reaches the shard's end.
         metrics: sums over its rows, such as tokens by kind.
+        partitions: how many partitions the rows are; 0 where they are none.
+        written: rows in the part, where these are not the `rows` of the input.
     """
 
     shard: int
@@ -42,6 +44,13 @@ class Commit(NamedTuple):
     schema: str
     last: bool
     metrics: Mapping[str, float] = {}
+    partitions: int = 0
+    written: int | None = None
+
+    @property
+    def height(self) -> int:
+        """Rows in the part."""
+        return self.rows if self.written is None else self.written
 
 
 class CommitLog:
@@ -76,7 +85,7 @@ class CommitLog:
         if not commits:
             return
         name = f"{self._generation:06d}-{self._next:08d}.json"
-        data = _encode({"version": _VERSION, "commits": list(commits)}).encode()
+        data = _encode({"version": _VERSION, "commits": [_plain(commit) for commit in commits]}).encode()
         try:
             self._storage.write_bytes(join(self._folder, name), data, exclusive=True)
         except FileExistsError:
@@ -137,11 +146,16 @@ class CommitLog:
         yield from sort_commits(self.load(ShardProgress(shards)))
 
 
+def _plain(commit: Commit) -> Sequence[object]:
+    """Without what only partitions have, where there are none: the same as ever."""
+    return commit if commit.partitions or commit.written is not None else commit[:9]
+
+
 def _decode(location: str, data: bytes) -> Sequence[Commit]:
     try:
         document = json.loads(data)
         version, rows = document["version"], document["commits"]
-        commits = [Commit._make(row) for row in rows]
+        commits = [Commit(*row) for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise OutputError(
             f"commit segment {location!r} is damaged ({error}); cancel and delete the job, then run it again"

@@ -179,7 +179,12 @@ class _Output:
         if rows_in is None:
             reason = f"{count(manifest.rows, 'row')} in {files}, all there; how many rows went in is not known"
         else:
-            reason = f"{count(rows_in, 'row')} in, as many out, in {files}"
+            out = (
+                "as many"
+                if rows_in == manifest.rows
+                else f"{count(manifest.rows)} from {count(manifest.partitions, 'partition')}"
+            )
+            reason = f"{count(rows_in, 'row')} in, {out} out, in {files}"
         return _passed("complete", reason, facts)
 
     def error_rate(self) -> CheckFinding:
@@ -231,9 +236,10 @@ class _Output:
 
     def _miscounted(self, manifest: Manifest) -> str | None:
         rows = self._origin.rows
-        if rows is None or rows == manifest.rows:
+        taken = manifest.rows if manifest.input_rows is None else manifest.input_rows
+        if rows is None or rows == taken:
             return None
-        return f"{count(rows, 'row')} in, {count(manifest.rows, 'row')} out"
+        return f"{count(rows, 'row')} in, {count(taken, 'row')} {'out' if taken == manifest.rows else 'taken in'}"
 
     @cached_property
     def _manifest(self) -> Manifest:

@@ -91,6 +91,9 @@ class Manifest(ManifestHeader):
         generation: the publication's number at this location; a later one has a higher number.
         finished: when the output was whole and its publication began.
         rows: rows in all files.
+        input_rows: rows of the input, each of which is in the output, or in a partition that is; as many as `rows`, but
+            for functions whose partitions have another number of rows. None in manifests of earlier versions.
+        partitions: partitions of the input; 0 for functions that run row by row.
         errors: rows among them whose `_error` is set.
         tokens: sums over all rows, by kind; empty for models that count none.
         columns: the columns, named `schema` in the file.
@@ -108,6 +111,8 @@ class Manifest(ManifestHeader):
     generation: NonNegativeInt
     finished: AwareDatetime
     rows: NonNegativeInt
+    input_rows: NonNegativeInt | None = None
+    partitions: NonNegativeInt = 0
     errors: NonNegativeInt
     tokens: dict[str, float] = {}
     columns: Annotated[tuple[Column, ...], Field(alias="schema")]

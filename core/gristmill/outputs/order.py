@@ -16,7 +16,7 @@ def sort_commits(commits: Iterable[Commit]) -> Iterator[Commit]:
         {
             "shard": pa.int64(), "start": pa.int64(), "rows": pa.int64(), "file": pa.string(), "bytes": pa.int64(),
             "errors": pa.int64(), "schema": pa.dictionary(pa.int32(), pa.string()), "last": pa.bool_(),
-            "metrics": pa.string(),
+            "metrics": pa.string(), "partitions": pa.int64(), "written": pa.int64(),
         }
     )  # fmt: skip
     batches = []
@@ -32,7 +32,7 @@ def sort_commits(commits: Iterable[Commit]) -> Iterator[Commit]:
         chunk.clear()
 
     for commit in commits:
-        chunk.append((*commit[:8], json.dumps(commit.metrics) if commit.metrics else None))
+        chunk.append((*commit[:8], json.dumps(commit.metrics) if commit.metrics else None, *commit[9:]))
         if len(chunk) >= 65_536:
             flush()
     if chunk:
@@ -43,5 +43,5 @@ def sort_commits(commits: Iterable[Commit]) -> Iterator[Commit]:
     order = order.sort_by([("shard", "ascending"), ("start", "ascending"), ("rows", "ascending")])["at"]
     for at in range(0, table.num_rows, 65_536):
         rows = table.take(order.slice(at, 65_536))
-        for row in zip(*(rows.column(i).to_pylist() for i in range(9)), strict=True):
-            yield Commit._make((*row[:8], json.loads(row[8]) if row[8] else {}))
+        for row in zip(*(rows.column(i).to_pylist() for i in range(11)), strict=True):
+            yield Commit._make((*row[:8], json.loads(row[8]) if row[8] else {}, *row[9:]))

@@ -36,6 +36,8 @@ class _Parts:
         self.rows = array("q")
         self.bytes = array("q")
         self.digests: list[str] = []
+        self.input_rows = 0
+        self.partitions = 0
         self.errors = 0
         self.metrics: dict[str, float] = {}
 
@@ -50,17 +52,19 @@ class _Parts:
         interned: dict[str, str] = {}
         shard = at = 0
         for commit in commits:
-            if commit.shard != shard or commit.start != at or (commit.rows and commit.file is None):
+            if commit.shard != shard or commit.start != at or (commit.height and commit.file is None):
                 break
             at += commit.rows
+            parts.input_rows += commit.rows
+            parts.partitions += commit.partitions
             if commit.last:
                 shard, at = shard + 1, 0
             parts.errors += commit.errors
             for name, value in commit.metrics.items():
                 parts.metrics[name] = parts.metrics.get(name, 0) + value
-            if commit.rows and commit.file is not None:
+            if commit.height and commit.file is not None:
                 parts.files.append(commit.file)
-                parts.rows.append(commit.rows)
+                parts.rows.append(commit.height)
                 parts.bytes.append(commit.bytes)
                 parts.digests.append(interned.setdefault(commit.schema, commit.schema))
         else:
@@ -214,6 +218,8 @@ def _head(header: ManifestHeader, claim: OutputClaim, parts: _Parts, schema: pa.
         generation=claim.entry.number + 1,
         finished=datetime.now(UTC),
         rows=sum(parts.rows),
+        input_rows=parts.input_rows,
+        partitions=parts.partitions,
         errors=parts.errors,
         tokens=parts.metrics,
         columns=tuple(Column(name=field.name, type=str(field.type)) for field in schema),

@@ -9,7 +9,7 @@ from gristmill.plan.policy import ShardPolicy
 from gristmill.plan.shards import Shard, Slice
 from gristmill.storage.storage import FileInfo, Storage
 
-__all__ = ["plan_shards"]
+__all__ = ["as_one", "plan_shards"]
 
 _ALL_FOOTERS = 1_000
 """So many Parquet files, or fewer, are all looked into; of more only the large ones."""
@@ -57,6 +57,13 @@ def plan_shards(storage: Storage, source: FilesSource, policy: ShardPolicy) -> I
         units = _mostly_unopened(storage, source, policy)
     for index, slices in enumerate(_packed(units, limits)):
         yield Shard(index, slices)
+
+
+def as_one(shards: Iterable[Shard]) -> Iterator[Shard]:
+    """All rows as one shard, in order; none where there are no rows."""
+    slices = tuple(part for shard in shards for part in shard.slices)
+    if slices:
+        yield Shard(0, slices)
 
 
 def _all_known(files: Iterable[FileInfo], footers: Iterable[Groups], limits: _Limits) -> Iterator[_Unit]:

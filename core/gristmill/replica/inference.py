@@ -12,7 +12,22 @@ from gristmill.replica.agreement import Agreement, conform, is_complete, seen_sc
 from gristmill.replica.sizing import BatchSizer
 from gristmill.spec.row_error import RowError
 
-__all__ = ["BatchRunner", "ErrorBudget", "Result", "expand"]
+__all__ = ["BatchRunner", "Covered", "ErrorBudget", "Result", "expand"]
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Which part of the input a result of partitions stands for.
+
+    Attributes:
+        rows: how many rows.
+        partitions: how many partitions begin in it; 0 for one that goes on from the result before.
+        written: rows of the output, where these are not the rows of the input.
+    """
+
+    rows: int
+    partitions: int
+    written: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +36,12 @@ class Result:
 
     Attributes:
         start: the first row's place within the shard.
-        rows: the input rows, n of them.
+        rows: the input rows, n of them; of partitions that have another number of rows in the output, their keys.
         outputs: the output columns, n rows, null where a row failed; None when no row has a result.
         errors: the rows that failed, by position.
         cut: the search for failing rows was given up here: the task has more errors than the job allows.
         metrics: what the model counted for these rows, such as tokens.
+        covered: for partitions, what of the input it stands for.
     """
 
     start: int
@@ -34,6 +50,18 @@ class Result:
     errors: dict[int, RowError]
     cut: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
+    covered: Covered | None = None
+
+    @property
+    def taken(self) -> int:
+        """Rows of the input."""
+        return self.rows.num_rows if self.covered is None else self.covered.rows
+
+    @property
+    def height(self) -> int:
+        """Rows of the output."""
+        written = None if self.covered is None else self.covered.written
+        return self.rows.num_rows if written is None else written
 
 
 @dataclass(slots=True)

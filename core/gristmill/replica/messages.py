@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from gristmill.inputs.formats import Format
+from gristmill.partitions.rule import Partitioning
 from gristmill.plan.shards import Shard
 from gristmill.settings import Settings
 from gristmill.spec.input import ColumnHandling
@@ -64,6 +65,8 @@ class WorkerSpec:
         format, input_schema: how to read shards.
         column_handling, allowed: how to resolve file columns.
         messages: the input's own name of the column of chat messages, which is resolved too; None where there is none.
+        partitioning: how rows belong together; None where the function runs row by row.
+        partition_bytes: of one partition at most.
         parts: the folder for parts.
         outputs: the agreed output columns, if they are known already.
         record_errors: whether parts have an `_error` column.
@@ -97,6 +100,8 @@ class WorkerSpec:
     registry: str | None = None
     digest: str | None = None
     messages: str | None = None
+    partitioning: Partitioning | None = None
+    partition_bytes: int = 0
 
 
 # Commands, from the runner to a worker
@@ -150,11 +155,18 @@ class Rested:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A careful task is about to run these rows of its shard: [start, stop)."""
+    """A careful task is about to run these rows of its shard: [start, stop).
+
+    Attributes:
+        task: the task.
+        start, stop: the rows.
+        is_one: they are a partition, which cannot be run in parts.
+    """
 
     task: int
     start: int
     stop: int
+    is_one: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +192,9 @@ class PartDone:
         samples: some of them: place within the shard, and why.
         metrics: sums that the engine reports.
         last: whether the task ends here.
+        partitions: how many partitions the rows are; 0 where the function runs row by row.
+        written: rows in the part, where these are not the `rows`: of a function whose partitions have other numbers of
+            rows in the output.
     """
 
     task: int
@@ -192,6 +207,8 @@ class PartDone:
     samples: tuple[tuple[int, RowError], ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     last: bool = True
+    partitions: int = 0
+    written: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

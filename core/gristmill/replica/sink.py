@@ -32,6 +32,9 @@ class _Part:
     def __init__(self, start: int) -> None:
         self.start = start
         self.rows = 0
+        self.height = 0
+        self.partitions = 0
+        self.reduces = False  # whether the rows of the output are others than those of the input
         self.errors = 0
         self.samples: list[tuple[int, RowError]] = []
         self.metrics: dict[str, float] = {}
@@ -52,7 +55,7 @@ class Sink:
     Args:
         storage: where parts go.
         parts: the folder.
-        input_schema: the pass-through columns.
+        input_schema: the columns of the input that stand in the output.
         agreement: the output columns.
         record_errors: keep failed rows, with an `_error` column; otherwise a part with failed rows is not kept.
         send: tells the runner.
@@ -115,7 +118,7 @@ class Sink:
             self._failure = error
         if isinstance(item, Result):
             if self._failure is not None:
-                self._lose(item.rows.num_rows, len(item.errors), item.metrics)
+                self._lose(item.taken, len(item.errors), item.metrics)
             return
         problem = self._failure or (item.error if isinstance(item, TaskEnd) else None)
         if problem is not None:
@@ -127,18 +130,23 @@ class Sink:
         outputs = self._outputs_of(part, result)
         changed = part.rows > 0 and outputs is not None and not _same(outputs, part.outputs)
         skips = result.start != part.start + part.rows  # rows that are not back, where a task is cut
-        if changed or skips or part.rows >= _ROLL_ROWS or part.bytes >= _ROLL_BYTES:
+        is_long = max(part.rows, part.height) >= _ROLL_ROWS or part.bytes >= _ROLL_BYTES
+        goes_on = result.covered is not None and result.covered.partitions == 0  # a partition is never cut
+        if not goes_on and (changed or skips or is_long):
             if part.rows:
                 self._finish(task, part, last=False)
             part = self._part = _Part(result.start)
         if part.rows == 0:
             part.outputs = outputs
+            part.reduces = result.covered is not None and result.covered.written is not None
         part.spoiled = part.spoiled or result.cut or (bool(result.errors) and not self._record_errors)
         if part.spoiled:
             self._abandon(part)
-        else:
+        elif result.height:
             self._write(part, result)
-        part.rows += result.rows.num_rows
+        part.rows += result.taken
+        part.height += result.height
+        part.partitions += 0 if result.covered is None else result.covered.partitions
         part.bytes += result.rows.nbytes
         part.errors += len(result.errors)
         for name, value in result.metrics.items():
@@ -161,9 +169,9 @@ class Sink:
         if result.outputs is not None:
             columns += result.outputs.columns
         elif part.outputs is not None:
-            columns += [pa.nulls(result.rows.num_rows, field.type) for field in part.outputs]
+            columns += [pa.nulls(result.height, field.type) for field in part.outputs]
         if self._record_errors:
-            columns.append(error_array(result.rows.num_rows, result.errors))
+            columns.append(error_array(result.height, result.errors))
         part.writer.write(pa.RecordBatch.from_arrays(columns, schema=part.writer.schema))
 
     def _finish(self, task: Task, part: _Part, *, last: bool) -> None:
@@ -183,7 +191,7 @@ class Sink:
         try:
             if part.writer is not None:
                 written = part.writer.close()
-                assert written.rows == part.rows, f"part {part.file} has {written.rows} rows instead of {part.rows}"
+                assert written.rows == part.height, f"part {part.file} has {written.rows} rows instead of {part.height}"
                 size, digest = written.bytes, schema_digest(part.writer.schema)
         except Exception as error:  # noqa: BLE001 - whatever writing raises is told, and the task given back
             self._fail(task, part, error)
@@ -191,8 +199,11 @@ class Sink:
         file = part.file if part.writer is not None else None
         samples = tuple(part.samples)
         self._send(
-            PartDone(task.id, part.start, part.rows, file, size, digest, part.errors, samples, part.metrics, last)
-        )
+            PartDone(
+                task.id, part.start, part.rows, file, size, digest, part.errors, samples, part.metrics, last,
+                partitions=part.partitions, written=(part.height if file else 0) if part.reduces else None,
+            )
+        )  # fmt: skip
 
     def _fail(self, task: Task, part: _Part, error: Exception) -> None:
         self._drop(part)

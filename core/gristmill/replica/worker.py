@@ -33,6 +33,8 @@ from gristmill.engines.protocol import (
 from gristmill.engines.registry import load_engine
 from gristmill.inputs.block import Block
 from gristmill.inputs.reader import read_shard
+from gristmill.partitions.failures import failure_field, without_failures
+from gristmill.partitions.rule import kept_columns
 from gristmill.replica.agreement import Agreement
 from gristmill.replica.assembly import Assembly
 from gristmill.replica.careful import careful_rows
@@ -40,6 +42,7 @@ from gristmill.replica.channel import Channel
 from gristmill.replica.inference import BatchRunner, ErrorBudget, Result
 from gristmill.replica.messages import Announced, Assign, Began, EngineDied, Fatal, Ready, Task, UseSchema, WorkerSpec
 from gristmill.replica.meter import Meter
+from gristmill.replica.partition_runner import PartitionRunner
 from gristmill.replica.sink import Sink
 from gristmill.replica.sizing import BatchSizer
 from gristmill.replica.stream import Item, Prefetch, TaskCut, TaskEnd, TaskStart
@@ -139,7 +142,7 @@ class _Worker:
         sink = Sink(
             self.storage,
             parts=self.spec.parts,
-            input_schema=self.spec.input_schema,
+            input_schema=kept_columns(self.spec.input_schema, self.spec.partitioning),
             agreement=self.agreement,
             record_errors=self.spec.record_errors,
             send=self.channel.send,
@@ -182,20 +185,26 @@ class _Worker:
             yield TaskStart(task)
             error: Exception | None = None
             try:
-                for block in read_shard(
-                    self.storage,
-                    format=self.spec.format,
-                    schema=self.spec.input_schema,
-                    shard=task.shard,
-                    start=task.start,
-                    stop=task.stop,
-                    batch_rows=batch_rows,
-                    batch_bytes=_BLOCK_BYTES,
-                ):
+                for block in self._read(task, batch_rows):
                     yield block if task.verdict is None else _condemned(block, task)
             except Exception as problem:  # noqa: BLE001 - told as the task's failure
                 error = problem
             yield TaskEnd(task, error)
+
+    def _read(self, task: Task, batch_rows: int) -> Iterator[Block]:
+        partitioning, schema = self.spec.partitioning, self.spec.input_schema
+        is_grouped = partitioning is not None and partitioning.column is not None
+        blocks = read_shard(
+            self.storage,
+            format=self.spec.format,
+            schema=schema.append(failure_field(schema)) if is_grouped else schema,
+            shard=task.shard,
+            start=task.start,
+            stop=task.stop,
+            batch_rows=batch_rows,
+            batch_bytes=_BLOCK_BYTES,
+        )
+        return map(without_failures, blocks) if is_grouped else blocks
 
     @contextlib.contextmanager
     def _writing(self, sink: Sink, results: Iterator[TaskStart | Result | TaskCut | TaskEnd]) -> Iterator[None]:
@@ -220,32 +229,47 @@ class _Worker:
         writer.join()
 
     def _announce(self, task: int, start: int, stop: int) -> None:
-        self.channel.send(Announced(task, start, stop), sure=True)
+        self.channel.send(Announced(task, start, stop, is_one=self.spec.partitioning is not None), sure=True)
+
+    def _runner(self, model: BatchModel) -> BatchRunner | PartitionRunner:
+        budget = ErrorBudget(self.spec.error_budget)
+        if self.spec.partitioning is None:
+            return BatchRunner(model, self.agreement, self.sizer, budget)
+        most = self.spec.partition_bytes
+        return PartitionRunner(model, self.agreement, budget, self.spec.partitioning, most_bytes=most)
+
+    def _results(self, runner: BatchRunner | PartitionRunner, item: Block | TaskEnd, task: Task) -> Iterator[Result]:
+        """What comes of a block, or of the end of a task that has been read whole."""
+        announce = (lambda start, stop: self._announce(task.id, start, stop)) if task.careful else None
+        if isinstance(runner, PartitionRunner):
+            return runner.run(item, announce=announce) if isinstance(item, Block) else runner.end(announce=announce)
+        if isinstance(item, Block):
+            return runner.run(item, size=_careful_rows(task, self.sizer), announce=announce)
+        return iter(())
 
     def _run_batches(self, model: BatchModel, items: Prefetch, sink: Sink) -> None:
-        runner = BatchRunner(model, self.agreement, self.sizer, ErrorBudget(self.spec.error_budget))
+        runner = self._runner(model)
         done: queue.Queue[TaskStart | Result | TaskEnd | None] = queue.Queue(2)
         task: Task | None = None
         cut = False
         with self._writing(sink, iter(done.get, None)):
             try:
                 for item in items:
-                    if isinstance(item, Block):
+                    is_broken = isinstance(item, TaskEnd) and item.error is not None
+                    if not (isinstance(item, TaskStart) or is_broken or cut):
                         assert task is not None
-                        if cut:
-                            continue
-                        announce = (
-                            (lambda start, stop, of=task.id: self._announce(of, start, stop)) if task.careful else None
-                        )
-                        for result in runner.run(item, size=_careful_rows(task, self.sizer), announce=announce):
+                        for result in self._results(runner, item, task):
                             metrics = model.take_metrics()
-                            self.meter.add(rows=result.rows.num_rows, errors=len(result.errors), metrics=metrics)
+                            self.meter.add(rows=result.taken, errors=len(result.errors), metrics=metrics)
                             self.meter.tell_if_due()
                             done.put(replace(result, metrics=metrics) if metrics else result)
                             cut = result.cut
+                    if isinstance(item, Block):
                         continue
                     if isinstance(item, TaskStart):
                         task, cut = item.task, False
+                        if isinstance(runner, PartitionRunner):
+                            runner.begin()
                         self.channel.send(Began(task.id))
                     done.put(item)
             except EngineDeadError as error:

@@ -91,7 +91,7 @@ class _Worker:
     ready: bool = False
     tasks: dict[int, Task] = field(default_factory=dict)
     begun: set[int] = field(default_factory=set)
-    announced: tuple[int, int] | None = None
+    announced: Announced | None = None
     wants: Wants | None = None
     engine: EngineDied | None = None
 
@@ -176,7 +176,7 @@ class Coordinator:
             case Rested():
                 worker.begun.discard(event.task)
             case Announced():
-                worker.announced = (event.start, event.stop)
+                worker.announced = event
             case Advanced():
                 self._account(number).apply(event)
             case Wants():
@@ -219,14 +219,15 @@ class Coordinator:
     def _part_done(self, worker: _Worker, event: PartDone) -> None:
         task = worker.tasks[event.task]
         samples = event.samples
-        self._tally.add(rows=event.rows, errors=event.errors, shard=task.shard.index, samples=samples)
+        tried = None if event.written is None else event.partitions
+        self._tally.add(rows=event.rows, errors=event.errors, shard=task.shard.index, samples=samples, tried=tried)
         for name, value in event.metrics.items():
             self._live.metrics[name] = self._live.metrics.get(name, 0) + value
         if event.rows > event.errors:
             self._toll.succeeded()
             self._commits += self._convictions
             self._convictions = []
-        kept = event.file is not None or event.rows == 0
+        kept = event.file is not None or event.rows == 0 or (event.written == 0 and event.errors == 0)
         ends = event.last and task.stop is None
         if kept and not (event.rows == 0 and not ends):
             commits = self._commits if task.verdict is None else self._convictions
@@ -241,6 +242,8 @@ class Coordinator:
                     schema=event.digest,
                     metrics=dict(event.metrics),
                     last=ends or event.start + event.rows == task.shard.rows,
+                    partitions=event.partitions,
+                    written=event.written,
                 )
             )
         if event.last:
@@ -273,8 +276,7 @@ class Coordinator:
         suspects = worker.begun & set(worker.tasks) or set(list(worker.tasks)[:1] if worker.ready else [])
         convicted = False
         for task_id, task in list(worker.tasks.items()):
-            announced = worker.announced
-            for again in after_death(task, announced=announced, reason=reason) if task_id in suspects else [task]:
+            for again in _after_death(task, worker.announced, reason) if task_id in suspects else [task]:
                 convicted = convicted or (again.verdict is not None and task.verdict is None)
                 self._queue.give_back(again)
         problem = self._toll.died(number, reason, was_ready=worker.ready, convicted=convicted)
@@ -317,6 +319,13 @@ class Coordinator:
             return len(tasks) < _MOST and (workers == 1 or len(tasks) < self._queue.left // workers)
         rows = sum(_ENOUGH_ROWS if task.rows is None else task.rows for task in tasks)
         return rows < _ENOUGH_ROWS and len(tasks) < min(_MOST, self._queue.left // (2 * workers))
+
+
+def _after_death(task: Task, announced: Announced | None, reason: str) -> list[Task]:
+    if announced is None:
+        return after_death(task, announced=None, reason=reason)
+    rows = (announced.start, announced.stop)
+    return after_death(task, announced=rows, reason=reason, is_partition=announced.is_one)
 
 
 def _less(wants: Wants | None, task: Task) -> Wants | None:

@@ -14,15 +14,18 @@ from gristmill.jobs.judgement import is_live
 from gristmill.jobs.record import JobRecord, RunRecord, State
 from gristmill.outputs.claim import OutputClaim, claim_location
 from gristmill.outputs.commit import Commit, CommitLog
-from gristmill.outputs.manifest import ManifestHeader
+from gristmill.outputs.manifest import Manifest, ManifestHeader
 from gristmill.outputs.progress import ShardProgress
 from gristmill.outputs.publish import publish
 from gristmill.outputs.schema import output_schema
+from gristmill.partitions.memory import most_partition_bytes
+from gristmill.partitions.rule import kept_columns, partitioning_of
 from gristmill.plan.shards import Shard
 from gristmill.plan.store import read_plan
 from gristmill.runner.coordinator import Coordinator, Hooks, Live
 from gristmill.runner.heartbeat import CANCELLED, SUPERSEDED, Heartbeat
 from gristmill.runner.logs import LogWriter
+from gristmill.runner.plan import RunPlan, StoppedError, group_rows, known_plan
 from gristmill.runner.queue import TaskQueue
 from gristmill.runner.tally import ErrorPolicy, Tally
 from gristmill.runner.workplace import make_executor, worker_spec
@@ -31,6 +34,7 @@ from gristmill.spec.request import JobRequest
 from gristmill.spec.schema_text import schema_from_text, schema_to_text
 from gristmill.storage.location import join
 from gristmill.storage.storage import Storage
+from gristmill.wording.text import count, duration
 
 __all__ = ["execute"]
 
@@ -95,7 +99,9 @@ class _Execution:
             self.how.job_spec.on_error, self.how.job_spec.max_errors, self.how.job_spec.max_error_rate
         )
         self.commits = CommitLog(storage, self.request.staging, generation=run.generation)
-        self.progress = ShardProgress(self.request.shards)
+        self.partitioning = partitioning_of(self.request)
+        self.plan = known_plan(storage, self.request)
+        self.progress = ShardProgress(0)
         self.live = Live()
         self.outputs = self._known_outputs()
 
@@ -122,16 +128,50 @@ class _Execution:
             is_live=lambda entry: is_live(self.storage, entry),
         )
         if claim.published is not None:
-            return JobStatus.DONE, _done(claim.published.rows, claim.published.errors)
+            return JobStatus.DONE, _done(claim.published)
         try:
-            return self._work(claim, executor)
+            plan = self.plan or self._grouped(executor)
+            self.progress = ShardProgress(plan.shards)
+            return self._work(claim, executor, plan)
+        except StoppedError as stopped:
+            return _stopped(str(stopped))
         finally:
             claim.release()
 
-    def _work(self, claim: OutputClaim, executor: Executor) -> tuple[JobStatus, str]:
-        tally = Tally(self.policy, self.request.rows)
-        for commit in self.commits.load(self.progress, with_errors=self._failures_stand()):
-            tally.add(rows=commit.rows, errors=commit.errors, shard=commit.shard)
+    def _grouped(self, executor: Executor) -> RunPlan:
+        """Group the rows into partitions, while the workers load their model."""
+        self.run_record.write_state(State(JobStatus.RUNNING, "grouping the rows into partitions", self.started))
+        heartbeat = Heartbeat(
+            self.record, self.run_record, tally=Tally(self.policy, self.request.rows), live=Live(), logs=self.logs,
+            shards_total=self.request.shards, dashboard=lambda: executor.dashboard, began=self.began,
+        )  # fmt: skip
+        how = self.how.job_spec
+        began = time.monotonic()
+        heartbeat.start()
+        try:
+            plan = group_rows(
+                self.storage,
+                self.request,
+                generation=self.run_record.generation,
+                parallelism=how.replicas * how.num_workers,
+                most_bytes=most_partition_bytes(self.storage.settings, how),
+                stop_reason=heartbeat.stop_reason,
+            )
+        finally:
+            heartbeat.close()
+        took = duration(time.monotonic() - began)
+        self.logs.note(f"grouped into {count(plan.partitions or 0, 'partition')} of {plan.shards:,} shards in {took}")
+        return plan
+
+    def _tally(self, plan: RunPlan) -> Tally:
+        if self.partitioning is None or not self.partitioning.reduces:
+            return Tally(self.policy, self.request.rows)
+        return Tally(self.policy, self.request.rows, noun="partition", tried_total=plan.partitions)
+
+    def _work(self, claim: OutputClaim, executor: Executor, plan: RunPlan) -> tuple[JobStatus, str]:
+        tally = self._tally(plan)
+        for commit in self.commits.load(self.progress, with_errors=self._failures_stand(plan)):
+            _count(tally, commit)
             for name, value in commit.metrics.items():
                 self.live.metrics[name] = self.live.metrics.get(name, 0) + value
         self.live.shards = self.progress.completed
@@ -139,7 +179,7 @@ class _Execution:
             self.logs.note(f"resuming: {tally.rows:,} rows of {self.progress.completed:,} shards are committed")
         heartbeat = Heartbeat(
             self.record, self.run_record, tally=tally, live=self.live, logs=self.logs,
-            shards_total=self.request.shards, dashboard=lambda: executor.dashboard, began=self.began,
+            shards_total=plan.shards, dashboard=lambda: executor.dashboard, began=self.began,
         )  # fmt: skip
         hooks = Hooks(
             commit=self._commit,
@@ -149,7 +189,7 @@ class _Execution:
         )
         coordinator = Coordinator(
             executor,
-            TaskQueue(self._left(), count=self.request.shards - self.progress.completed),
+            TaskQueue(self._left(plan), count=plan.shards - self.progress.completed),
             tally,
             hooks,
             live=self.live,
@@ -163,28 +203,26 @@ class _Execution:
             finally:
                 executor.close()
                 self.live.rest()
-            if problem == CANCELLED:
-                return JobStatus.CANCELLED, "cancelled; run the job again to resume it"
             if problem is not None:
-                return JobStatus.FAILED, problem
-            return self._publish(claim)
+                return _stopped(problem)
+            return self._publish(claim, plan)
         finally:
             heartbeat.close()
 
-    def _failures_stand(self) -> bool:
+    def _failures_stand(self, plan: RunPlan) -> bool:
         """Whether rows that failed in earlier runs stay as they are, or are done again.
 
         They are done again where they would fail this run from the start: somebody has mended them, or hopes so.
         """
         if not self.policy.records:
             return False
-        earlier = Tally(self.policy, self.request.rows)
-        for commit in self.commits.load(ShardProgress(self.request.shards)):
-            earlier.add(rows=commit.rows, errors=commit.errors, shard=commit.shard)
+        earlier = self._tally(plan)
+        for commit in self.commits.load(ShardProgress(plan.shards)):
+            _count(earlier, commit)
         return earlier.stop_reason() is None
 
-    def _left(self) -> Iterator[tuple[Shard, int, int | None]]:
-        for shard in read_plan(self.storage, join(self.request.staging, "plan.parquet")):
+    def _left(self, plan: RunPlan) -> Iterator[tuple[Shard, int, int | None]]:
+        for shard in read_plan(self.storage, plan.location):
             for start, stop in self.progress.uncovered(shard.index):
                 yield shard, start, stop
 
@@ -205,7 +243,7 @@ class _Execution:
 
     def _agree(self, proposed: pa.Schema) -> pa.Schema:
         """Fix the output columns for this run and every later one."""
-        output_schema(schema_from_text(self.request.input_schema), proposed, record_errors=self.policy.records)
+        output_schema(self._kept(), proposed, record_errors=self.policy.records)
         try:
             self.storage.write_bytes(self._outputs_file, schema_to_text(proposed).encode(), exclusive=True)
         except FileExistsError:
@@ -214,19 +252,23 @@ class _Execution:
         self.outputs = proposed
         return proposed
 
-    def _publish(self, claim: OutputClaim) -> tuple[JobStatus, str]:
+    def _kept(self) -> pa.Schema:
+        """The columns of the input that stand in the output."""
+        return kept_columns(schema_from_text(self.request.input_schema), self.partitioning)
+
+    def _publish(self, claim: OutputClaim, plan: RunPlan) -> tuple[JobStatus, str]:
         if self.record.is_superseded(self.run_record.generation):
             raise ConflictError(SUPERSEDED)
         self.run_record.write_state(State(JobStatus.RUNNING, "publishing", self.started))
         outputs = pa.schema([]) if self.outputs is None else self.outputs
-        schema = output_schema(schema_from_text(self.request.input_schema), outputs, record_errors=self.policy.records)
+        schema = output_schema(self._kept(), outputs, record_errors=self.policy.records)
         is_known = self.outputs is not None or self.live.shards == 0
         manifest = publish(
             self.storage,
             self.request.location,
             claim,
-            self.commits.in_order(self.request.shards),
-            shards=self.request.shards,
+            self.commits.in_order(plan.shards),
+            shards=plan.shards,
             staging=self.request.staging,
             mode=self.how.mode,
             schema=schema if is_known else None,  # else what the parts agree upon
@@ -241,8 +283,23 @@ class _Execution:
                 started=datetime.fromtimestamp(self.started, UTC),
             ),
         )
-        return JobStatus.DONE, _done(manifest.rows, manifest.errors)
+        return JobStatus.DONE, _done(manifest)
 
 
-def _done(rows: int, errors: int) -> str:
-    return f"{rows:,} rows" + (f", {errors:,} of them with errors" if errors else "")
+def _stopped(reason: str) -> tuple[JobStatus, str]:
+    if reason == CANCELLED:
+        return JobStatus.CANCELLED, "cancelled; run the job again to resume it"
+    return JobStatus.FAILED, reason
+
+
+def _count(tally: Tally, commit: Commit) -> None:
+    tried = None if commit.written is None else commit.partitions
+    tally.add(rows=commit.rows, errors=commit.errors, shard=commit.shard, tried=tried)
+
+
+def _done(manifest: Manifest) -> str:
+    told = f"{manifest.rows:,} rows"
+    if manifest.partitions:
+        of = "" if manifest.input_rows == manifest.rows else f" from {count(manifest.input_rows or 0, 'row')}"
+        told += f"{of} in {count(manifest.partitions, 'partition')}"
+    return told + (f", {manifest.errors:,} of them with errors" if manifest.errors else "")

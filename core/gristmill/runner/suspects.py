@@ -5,6 +5,8 @@ ever. A task that dies a second time becomes *careful*: it is run alone, each ca
 made. When a careful task dies too, the announced rows are the suspects; they are cut into sixteen calls the next time,
 and so on down to one row. A row that dies alone twice is convicted: it is recorded as failed and never run again. A
 thousand rows take six deaths, a million eight.
+
+A partition is run by one call, so it is announced by itself, and takes the part of a row.
 """
 
 from dataclasses import replace
@@ -17,7 +19,9 @@ __all__ = ["after_death"]
 _ALONE = 2
 
 
-def after_death(task: Task, *, announced: tuple[int, int] | None, reason: str) -> list[Task]:
+def after_death(
+    task: Task, *, announced: tuple[int, int] | None, reason: str, is_partition: bool = False
+) -> list[Task]:
     """The tasks that replace one whose worker has died, in the order of their rows; their ids are the old one's.
 
     A row that kills alone is followed by the far half of what comes after it, and then by the near one.
@@ -26,6 +30,7 @@ def after_death(task: Task, *, announced: tuple[int, int] | None, reason: str) -
         task: what the worker was doing.
         announced: the rows [start, stop) that it said it would run, if the task was careful.
         reason: how the worker died.
+        is_partition: whether those rows are one partition, and the task is whole ones.
     """
     if not task.careful or announced is None:
         return [replace(task, is_rerun=True, careful=task.is_rerun)]
@@ -34,16 +39,17 @@ def after_death(task: Task, *, announced: tuple[int, int] | None, reason: str) -
     if first > task.start:
         pieces.append(replace(task, stop=first, careful=False, deaths=0))
     is_known = (task.start, task.stop) == (first, last)
-    deaths = (task.deaths if is_known else 0) + 1 if last - first == 1 else 0
+    is_one = is_partition or last - first == 1
+    deaths = (task.deaths if is_known else 0) + 1 if is_one else 0
     suspect = replace(task, start=first, stop=last, careful=True, deaths=deaths)
     if deaths >= _ALONE:
-        message = f"the worker died each time it ran this row: {reason}"
+        message = f"the worker died each time it ran this {'partition' if is_partition else 'row'}: {reason}"
         suspect = replace(suspect, verdict=RowError("WorkerDied", message, "infer"), careful=False)
     pieces.append(suspect)
     end = task.shard.rows if task.stop is None else task.stop
     after = replace(task, start=last, careful=False, deaths=0)
     if end is None or last < end:
-        pieces += [after] if end is None or last - first > 1 else _far_half_first(after, end)
+        pieces += [after] if end is None or is_partition or not is_one else _far_half_first(after, end)
     return pieces
 
 

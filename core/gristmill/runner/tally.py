@@ -42,7 +42,10 @@ class Tally:
         policy: what ends the job.
         rows_total: rows in all, where the plan knows.
         rows: rows done.
-        errors: those of them that failed.
+        errors: those of them that failed; partitions, where these are `tried`.
+        noun: what fails or not: `row`, or `partition` for functions that make one result of each.
+        tried_total: how many of these there are in all, where that is known and they are no rows.
+        tried: how many of them are done, where they are no rows.
         samples: the first failed rows, as (shard, place within the shard, why).
     """
 
@@ -51,10 +54,22 @@ class Tally:
     rows: int = 0
     errors: int = 0
     samples: list[tuple[int, int, RowError]] = field(default_factory=list)
+    noun: str = "row"
+    tried_total: int | None = None
+    tried: int = 0
 
-    def add(self, *, rows: int, errors: int, shard: int, samples: Iterable[tuple[int, RowError]] = ()) -> None:
-        """Count what a worker has finished."""
+    def add(
+        self,
+        *,
+        rows: int,
+        errors: int,
+        shard: int,
+        samples: Iterable[tuple[int, RowError]] = (),
+        tried: int | None = None,
+    ) -> None:
+        """Count what a worker has finished; `tried` where failures are counted of something else than rows."""
         self.rows += rows
+        self.tried += rows if tried is None else tried
         self.errors += errors
         for place, error in samples:
             if len(self.samples) >= _KEPT:
@@ -67,21 +82,23 @@ class Tally:
         With a rate, that is as soon as the outcome is certain: more rows failed than the rate allows of all rows.
         """
         limit, rate = self.policy.limit, self.policy.max_error_rate
+        total = self.rows_total if self.noun == "row" else self.tried_total
         if limit is not None and self.errors > limit:
-            return f"stopped: {self.errors:,} rows failed, more than max_errors={limit:,}. {self._named()}"
-        if rate is not None and self.rows_total is not None and self.errors > rate * self.rows_total:
-            share = f"more than max_error_rate={rate:g} of {self.rows_total:,} rows"
-            return f"stopped: {self.errors:,} rows failed, {share}. {self._named()}"
+            return f"stopped: {self.errors:,} {self.noun}s failed, more than max_errors={limit:,}. {self._named()}"
+        if rate is not None and total is not None and self.errors > rate * total:
+            share = f"more than max_error_rate={rate:g} of {total:,} {self.noun}s"
+            return f"stopped: {self.errors:,} {self.noun}s failed, {share}. {self._named()}"
         return None
 
     def final_reason(self) -> str | None:
         """Why the finished job has failed; None when its output may be published."""
         if self.errors and self.policy.on_error is OnError.FAIL:
             way_out = 'mend them and run the job again (only their shards are redone), or use on_error="record"'
-            return f"{self.errors:,} of {self.rows:,} rows failed. {self._named()}; {way_out}"
+            return f"{self.errors:,} of {self.tried:,} {self.noun}s failed. {self._named()}; {way_out}"
         rate = self.policy.max_error_rate
-        if rate is not None and self.errors > rate * self.rows:
-            return f"{self.errors:,} of {self.rows:,} rows failed, more than max_error_rate={rate:g}. {self._named()}"
+        if rate is not None and self.errors > rate * self.tried:
+            told = f"{self.errors:,} of {self.tried:,} {self.noun}s failed"
+            return f"{told}, more than max_error_rate={rate:g}. {self._named()}"
         return self.stop_reason()
 
     def _named(self) -> str:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from gristmill.errors import MissingExtraError
 from gristmill.outputs.layout import parts_of
+from gristmill.partitions.memory import most_partition_bytes
+from gristmill.partitions.rule import partitioning_of
 from gristmill.replica.messages import WorkerSpec
 from gristmill.runner.tally import ErrorPolicy
 from gristmill.settings import PoolSettings, Settings
@@ -61,6 +63,7 @@ def worker_spec(
     """What a worker of this job needs to know."""
     how = run.job_spec
     workers = how.replicas * how.num_workers
+    partitioning = partitioning_of(request)
     return WorkerSpec(
         settings=settings,
         job=job_id,
@@ -69,7 +72,7 @@ def worker_spec(
         function=request.function,
         params=request.params,
         options=request.engine_options,
-        format=request.source.format,
+        format="parquet" if request.partition_column is not None else request.source.format,
         input_schema=schema_from_text(request.input_schema),
         column_handling=request.column_handling,
         allowed=run.allowed,
@@ -85,4 +88,6 @@ def worker_spec(
         registry=request.registry,
         digest=request.model_digest,
         messages=request.messages,
+        partitioning=partitioning,
+        partition_bytes=0 if partitioning is None else most_partition_bytes(settings, how),
     )

@@ -47,6 +47,8 @@ class JobRequest(Spec):
         input_schema: the input's Arrow schema, as base64 of its IPC form.
         outputs_schema: the output columns where they are known in advance, in the same form.
         column_handling: file columns.
+        function_kind: how the function's rows belong together; see `gristmill.models.signature.FunctionKind`.
+        partition_column: the input's own name of the column that tells partitions apart; None where there is none.
         messages: the input's own name of the column of chat messages; None where the function takes none.
         location: the normal location of the output.
         staging: the normal location of this job's work in progress, under `<location>/_gristmill/`.
@@ -74,6 +76,8 @@ class JobRequest(Spec):
     input_schema: str
     outputs_schema: str | None = None
     column_handling: dict[str, ColumnHandling] = {}
+    function_kind: Literal["scalar", "table", "partitioned"] = "scalar"
+    partition_column: str | None = None
     messages: str | None = None
     location: str
     staging: str
@@ -105,6 +109,8 @@ class JobRequest(Spec):
         }
         if self.messages is not None:  # so that all other jobs keep theirs
             decisive["messages"] = self.messages
+        if self.partition_column is not None:
+            decisive["partition_column"] = self.partition_column
         text = json.dumps(decisive, sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

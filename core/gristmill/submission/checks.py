@@ -16,11 +16,13 @@ from gristmill.inputs.files import FilesSource
 from gristmill.inputs.glob import has_magic
 from gristmill.inputs.listing import FileListing
 from gristmill.inputs.source import Source
+from gristmill.models.columns import own_name
 from gristmill.models.fitting import misfits
 from gristmill.models.objects import ModelObject
 from gristmill.models.signature import Feature, Signature
 from gristmill.outputs.layout import PRIVATE, SENTINEL
 from gristmill.outputs.schema import output_schema
+from gristmill.partitions.keys import check_key
 from gristmill.settings import PoolSettings
 from gristmill.spec.enums import FileEncoding, OnError, SaveMode
 from gristmill.spec.input import ColumnHandling, InputSpec
@@ -65,17 +67,34 @@ def choose_function(info: ModelInfo, name: str | None, *, model: str) -> tuple[s
     return next(iter(functions.items()))
 
 
-def check_partitions(spec: InputSpec, *, function: str) -> None:
-    """Refuse a partition column: no function takes partitions, each runs row by row or batch by batch.
+def check_partitions(schema: pa.Schema, spec: InputSpec, signature: Signature, *, function: str) -> str | None:
+    """Find the column that partitions the input.
+
+    Returns:
+        The input's own name of it; None where there is none.
 
     Raises:
-        SpecError: there is one.
+        SpecError: the function runs row by row.
+        SchemaError: there is no such column, it cannot tell partitions apart, or an output is named like it.
     """
-    if spec.partition_column is not None:
+    given = spec.partition_column
+    if given is None:
+        return None
+    what = f"input_spec.partition_column={given!r}"
+    if signature.kind == "scalar":
         raise SpecError(
-            f"input_spec.partition_column={spec.partition_column!r}: the function {function!r} takes no partitions; "
-            "leave it out"
+            f"{what}: the function {function!r} takes no partitions, it runs row by row; leave it out, or mark the "
+            'method with @partitioned_api or @inference_api(function_type="table_function")'
         )
+    column = own_name(schema, given, what="input_spec.partition_column")
+    check_key(schema.field(column).type, what=f"{what}: the column {column!r}")
+    same = [feature.name for feature in signature.outputs or () if feature.name.lower() == column.lower()]
+    if same and signature.kind == "partitioned":
+        raise SchemaError(
+            f"{what}: the function {function!r} has an output {same[0]!r} of that name; the partition column stands "
+            "in the output in any case: leave it out of the function's outputs, or rename it there"
+        )
+    return column
 
 
 def check_chat(schema: pa.Schema, spec: InputSpec, signature: Signature, *, function: str) -> str | None:
@@ -110,7 +129,7 @@ def check_columns(schema: pa.Schema, spec: InputSpec, signature: Signature, *, f
         SchemaError: columns are missing, of a wrong type, or could be meant by the same name; all of them are named.
     """
     has = ", ".join(schema.names) or "none"
-    names = {name: _own_name(schema, name, what="input_spec.column_handling") for name in spec.column_handling or {}}
+    names = {name: own_name(schema, name, what="input_spec.column_handling") for name in spec.column_handling or {}}
     given = schema
     for name, handling in (spec.column_handling or {}).items():
         kind = pa.binary() if handling.convert_to is FileEncoding.RAW_BYTES else pa.string()
@@ -127,14 +146,6 @@ def check_columns(schema: pa.Schema, spec: InputSpec, signature: Signature, *, f
             "Rename or cast columns, for example with a query"
         )
     return names
-
-
-def _own_name(schema: pa.Schema, name: str, *, what: str) -> str:
-    """The input's own name of a column that the user named without regard to case: no two differ in case only."""
-    found = next((one for one in schema.names if one.lower() == name.lower()), None)
-    if found is None:
-        raise SchemaError(f"{what}: the input has no column {name!r}; it has: {', '.join(schema.names) or 'none'}")
-    return found
 
 
 def check_file_columns(handling: Mapping[str, ColumnHandling], schema: pa.Schema) -> None:

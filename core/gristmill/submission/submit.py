@@ -26,7 +26,8 @@ from gristmill.models.objects import ModelObject, pickle_object
 from gristmill.models.params import check_params
 from gristmill.models.signature import Signature
 from gristmill.outputs.layout import staging_of
-from gristmill.plan.planner import plan_shards
+from gristmill.partitions.rule import Partitioning, kept_columns
+from gristmill.plan.planner import as_one, plan_shards
 from gristmill.plan.policy import ShardPolicy
 from gristmill.plan.store import write_plan
 from gristmill.spec.engine import EngineOptions
@@ -84,6 +85,7 @@ class _Checked:
     schema: pa.Schema
     file_columns: dict[str, Any]
     messages: str | None
+    partition_column: str | None
     allowed: tuple[str, ...]
     location: str
     name: str
@@ -163,19 +165,22 @@ def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> 
     found = find_model(wish.model, storage, options, warm=warm, is_elsewhere=is_elsewhere)
     pickled = pickle_object(found.model.value) if isinstance(found.model, ModelObject) else None
     function, signature = checks.choose_function(found.info, wish.job_spec.function_name, model=str(wish.model))
-    checks.check_partitions(wish.input_spec, function=function)
     params = check_params(wish.input_spec.params, signature)
     if signature.is_chat:
         params = check_chat_params(params)
         signature = settled(signature, params, found.options)
     source = _source(storage, wish)
     schema = source.schema
+    partition_column = checks.check_partitions(schema, wish.input_spec, signature, function=function)
     messages = checks.check_chat(schema, wish.input_spec, signature, function=function)
     names = checks.check_columns(schema, wish.input_spec, signature, function=function)
     handling = {names[given]: spec for given, spec in (wish.input_spec.column_handling or {}).items()}
     if handling:
         checks.check_file_columns(handling, schema)
-    checks.check_output_columns(schema, signature, on_error=wish.job_spec.on_error)
+    kept = schema
+    if signature.kind == "partitioned":
+        kept = kept_columns(schema, Partitioning("partitioned", partition_column))
+    checks.check_output_columns(kept, signature, on_error=wish.job_spec.on_error)
     inputs = [source.location] if isinstance(source, FilesSource) else []
     checks.check_overlap(location, source=source, rows=wish.rows, home=home, model=found.model)
     checks.check_pool(pool, wish.job_spec, found.info, name=pool_name, locations=[home, location, *inputs])
@@ -185,7 +190,7 @@ def _check(storage: Storage, wish: Wish, home: str, warm: WarmRunner | None) -> 
     allowed += _listed(wish.rows)
     return _Checked(
         found, function, signature, params, source, schema, handling, messages,
-        allowed, location, name, pickled,
+        partition_column, allowed, location, name, pickled,
     )  # fmt: skip
 
 
@@ -230,6 +235,8 @@ def _request(wish: Wish, checked: _Checked) -> JobRequest:
         input_schema=schema_to_text(checked.schema),
         outputs_schema=None if outputs is None else schema_to_text(outputs),
         column_handling=checked.file_columns,
+        function_kind=checked.signature.kind,
+        partition_column=checked.partition_column,
         messages=checked.messages,
         location=checked.location,
         staging=staging_of(checked.location, f"{checked.name}-{secrets.token_hex(4)}"),
@@ -263,7 +270,10 @@ def _stage(storage: Storage, wish: Wish, checked: _Checked, request: JobRequest,
             parallelism=how.replicas * how.num_workers,
             min_rows=_FEW_ROWS,
         )
-        plan = write_plan(storage, join(request.staging, "plan.parquet"), plan_shards(storage, files, policy))
+        shards = plan_shards(storage, files, policy)
+        if request.function_kind == "partitioned" and request.partition_column is None:
+            shards = as_one(shards)
+        plan = write_plan(storage, join(request.staging, "plan.parquet"), shards)
         model = request.model
         if checked.pickled is not None:
             location = join(request.staging, "model.pkl")
