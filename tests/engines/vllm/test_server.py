@@ -1,26 +1,18 @@
 """A job on a vLLM server that runs already, through the engine `openai`, beside vLLM itself."""
 
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.engines.vllm.conftest import ENVIRONMENT
+from tests.chat_service import ChatService
 
 import gristmill
 from gristmill.settings import Settings
 
-GUIDANCE = '{"backend": "guidance", "disable_any_whitespace": true}'
 CONVERSATIONS: list[list[dict[str, Any]]] = [[{"role": "user", "content": f"What is {i}?"}] for i in range(40)]
 PERSON = {
     "type": "object",
@@ -30,61 +22,17 @@ PERSON = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(llama: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base URL of a vLLM server, which is gone after these tests."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
-    arguments = [
-        f"--model={llama}",
-        *("--served-model-name=tiny", "--host=127.0.0.1", f"--port={port}", "--dtype=float32", "--enforce-eager"),
-        f"--structured-outputs-config={GUIDANCE}",
-    ]
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *arguments],
-            env={**os.environ, **ENVIRONMENT, "VLLM_ENABLE_V1_MULTIPROCESSING": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    try:
-        _until_healthy(f"http://127.0.0.1:{port}/health", process, log)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _until_healthy(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(2_000):
-        if process.poll() is not None:
-            break
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"the server does not answer:\n{log.read_text(errors='replace')[-4_000:]}", pytrace=False)
-
-
 Run = Callable[..., gristmill.Job]
 
 
 @pytest.fixture
-def run(server: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(chat_service: ChatService, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a job on the server; its output is `tmp_path / "output"`."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    endpoints = Settings.load(endpoints={"openai": {"base_url": server, "api_key": "none"}}).endpoints
+    service = chat_service.service
+    endpoint = {"base_url": service.base_url, "api_key": service.api_key}
+    endpoints = Settings.load(endpoints={"openai": endpoint}).endpoints
 
     def run(table: pa.Table, *, params: dict[str, Any], **engine: Any) -> gristmill.Job:
         return gristmill.run_batch(
