@@ -41,6 +41,8 @@ class ArrayInput:
         types = [_plain(schema.field(place).type) for place in places]
         narrow = bool(types) and all(_kinds.is_float32(kind) or _kinds.is_float16(kind) for kind in types)
         self._places = places
+        # what needs no look at each batch: of small ones, looking takes as long as copying
+        self._is_plain = [_kinds.is_integer(kind) or _kinds.is_floating(kind) for kind in schema.types]
         self._buffer = np.empty(0, dtype=np.float32 if narrow else np.float64)
 
     def take(self, batch: pa.RecordBatch) -> Any:
@@ -52,7 +54,8 @@ class ArrayInput:
             self._buffer = np.empty(rows * width, dtype=self._buffer.dtype)
         columns = self._buffer[: rows * width].reshape(width, rows)
         for target, place in zip(columns, self._places, strict=True):
-            target[:] = _numbers(batch.column(place))
+            column = batch.column(place)
+            target[:] = column.to_numpy(zero_copy_only=False) if self._is_plain[place] else _numbers(column)
         return columns.T
 
     def detach(self, result: Any) -> Any:

@@ -16,6 +16,7 @@ from gristmill.engines.protocol import BatchModel, EngineDeadError, LoadContext,
 from gristmill.engines.threads import libraries_left_alone
 from gristmill.inplace.rows import RowHost
 from gristmill.inplace.target import Target
+from gristmill.inplace.together import Together
 from gristmill.inputs.block import Block
 from gristmill.models.objects import ModelObject, instance_of
 from gristmill.replica.inference import Result
@@ -23,9 +24,9 @@ from gristmill.storage.storage import Storage
 
 __all__ = ["LoadedFunction"]
 
-_SLOW = 2e-3
-"""Seconds of a call from which several at a time are worth it: in quicker ones threads wait for the interpreter's lock
-more than they gain (a linear model on two cores: half as fast again with one thread at a time)."""
+_SLOW = 1e-6
+"""Seconds of a row from which several calls at a time are worth it: in quicker ones threads wait for the interpreter's
+lock more than they gain (a linear model on two cores: half as fast again with one thread at a time)."""
 
 
 class LoadedFunction(BatchModel):
@@ -82,6 +83,11 @@ class LoadedFunction(BatchModel):
         self._running = 0
         self._limit = 1
         self._turn = threading.Condition()
+        self._together = Together(self.infer)
+
+    def infer_together(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """As `infer`, for small batches of several threads: they may be run as one."""
+        return self._together(batch) if self._limit == 1 else self.infer(batch)
 
     @property
     def by_row(self) -> bool:
@@ -98,7 +104,7 @@ class LoadedFunction(BatchModel):
             self.is_dead = True
             raise
         finally:
-            self._give_back(model, time.perf_counter() - began)
+            self._give_back(model, (time.perf_counter() - began) / max(1, batch.num_rows))
         return found
 
     def results(self, blocks: Iterable[Block]) -> Iterator[Result]:
@@ -128,11 +134,11 @@ class LoadedFunction(BatchModel):
             found: BatchModel = self._free.pop()
         return found
 
-    def _give_back(self, model: BatchModel, seconds: float) -> None:
+    def _give_back(self, model: BatchModel, seconds_per_row: float) -> None:
         with self._turn:
             self._running -= 1
             self._free.append(model)
-            limit = (os.cpu_count() or 1) if seconds > _SLOW else 1
+            limit = (os.cpu_count() or 1) if seconds_per_row > _SLOW else 1
             if limit > len(self._models):
                 self._grow()
             self._limit = min(limit, len(self._models))

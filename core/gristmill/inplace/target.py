@@ -16,9 +16,9 @@ from gristmill.models.signature import Signature
 from gristmill.spec.engine import EngineOptions
 from gristmill.storage.storage import Storage
 from gristmill.submission.checks import choose_function
-from gristmill.submission.model import find_model
+from gristmill.submission.model import FoundModel, find_model
 
-__all__ = ["Target", "target_of"]
+__all__ = ["Target", "found_model", "target_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,16 @@ class Target:
     key: str | None
 
 
+def found_model(model: Any, storage: Storage, engine_options: Mapping[str, Any] | None = None) -> FoundModel:
+    """The model that a user means, with what is known of it, or was when its files were the same.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be run here.
+        SpecError: the engine does not know an option.
+    """
+    return find_model(model, storage, EngineOptions.of(engine_options), warm=_Seen(storage))
+
+
 def target_of(
     model: Any,
     storage: Storage,
@@ -59,7 +69,7 @@ def target_of(
         >>> target_of("echo:", storage).function
         'echo'
     """
-    found = find_model(model, storage, EngineOptions.of(engine_options), warm=_Seen(storage))
+    found = found_model(model, storage, engine_options)
     function, signature = choose_function(found.info, function_name, model=str(model))
     if found.local is None:
         return Target(found.model, found.engine, found.options, function, signature, None)

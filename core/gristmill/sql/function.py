@@ -84,7 +84,7 @@ class SqlFunction:
 
     def __call__(self, *columns: pa.ChunkedArray) -> pa.Array:
         """The values for some rows; raises for the first one that fails, with its arguments."""
-        arrays = [column.chunk(0) if column.num_chunks == 1 else _whole(column) for column in columns]
+        arrays = [_whole(column) for column in columns]
         params = _params(arrays.pop(), self.name) if self._takes_params else ""
         batch = self._batch(arrays)
         try:
@@ -114,7 +114,7 @@ class SqlFunction:
         with loaded_functions.lease(key, call.load) as loaded:
             if not loaded.by_row and call.messages is None:
                 try:
-                    found = loaded.infer(batch)
+                    found = loaded.infer_together(batch)
                 except EngineDeadError:
                     raise
                 except Exception:  # noqa: BLE001 - whatever a model raises: the row that causes it is looked for
@@ -184,6 +184,8 @@ class SqlFunction:
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
     found = column.combine_chunks()
     return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
 

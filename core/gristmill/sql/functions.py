@@ -9,14 +9,12 @@ from typing import Any
 import pyarrow as pa
 
 from gristmill.errors import ModelError, SpecError
-from gristmill.inplace.target import Target, target_of
+from gristmill.inplace.target import Target, found_model, target_of
 from gristmill.settings import Settings
-from gristmill.spec.engine import EngineOptions
 from gristmill.sql.entry import Entry, entries_of, macro, sql_name, with_outputs
 from gristmill.sql.function import SqlFunction
 from gristmill.sql.types import is_known, sql_types, sql_value_type
 from gristmill.storage.storage import Storage
-from gristmill.submission.model import find_model
 
 __all__ = ["put", "register_model"]
 
@@ -54,7 +52,7 @@ def register_model(
         SpecError: a name is taken by something else.
     """
     storage = Storage(Settings.load() if settings is None else settings)
-    found = find_model(model, storage, EngineOptions.of(inference_engine_options))
+    found = found_model(model, storage, inference_engine_options)
     functions = dict(found.info.functions)
     if function_name is not None:
         if function_name not in functions:
