@@ -1,5 +1,7 @@
 """`ai_complete`, `prompt` and `to_file` on a DuckDB connection."""
 
+import contextlib
+import functools
 import itertools
 import weakref
 from typing import Any
@@ -11,7 +13,7 @@ from gristmill.sql.counting import Counter, Estimate
 from gristmill.sql.prompt import FILE, PARTS, TEXT, prompts
 from gristmill.storage.storage import Storage
 
-__all__ = ["AI_NAMES", "estimate", "interrupt", "register_ai"]
+__all__ = ["AI_NAMES", "estimate", "register_ai"]
 
 AI_NAMES = ("ai_complete", "prompt", "prompt_format", "to_file")
 """What SQL calls the functions."""
@@ -42,7 +44,8 @@ _REST = "response_format := NULL, show_details := NULL, return_error_details := 
 def register_ai(connection: Any, *, settings: Settings) -> tuple[str, ...]:
     """Let `ai_complete`, `prompt`, `prompt_format` and `to_file` be called on a connection.
 
-    In a database in memory all its cursors see them; with a file they are the connection's own.
+    In a database in memory all its cursors see them; with a file they are the connection's own. `interrupt()` of the
+    connection then ends the requests of its query too; for that, a cursor needs a `register_ai` of its own.
 
     Args:
         connection: of DuckDB.
@@ -60,7 +63,12 @@ def register_ai(connection: Any, *, settings: Settings) -> tuple[str, ...]:
     kind = "MACRO" if connection.execute(query).fetchall() == [(True,)] else "TEMP MACRO"
     for name, overloads in _macros(mark).items():
         connection.execute(f"CREATE OR REPLACE {kind} {name}{', '.join(overloads)}")
-    weakref.finalize(connection, functions.forget, _id(connection))
+    number = _id(connection)
+    if connection not in _known_as:
+        weakref.finalize(connection, functions.forget, number)
+    _known_as[connection] = functions, number
+    with contextlib.suppress(TypeError):  # something of another's in the place of a connection
+        connection.__class__ = _interruptible()
     return AI_NAMES
 
 
@@ -97,26 +105,29 @@ def estimate(connection: Any, query: str) -> Estimate:
     return counter.estimate
 
 
-def interrupt(connection: Any) -> None:
-    """End the query of a connection, and the requests of its `ai_complete`; called from another thread.
-
-    DuckDB's own `connection.interrupt()` does not reach the requests: the rows that are being asked for, of at most
-    2,048 for each of its threads, are waited for first.
-    """
-    connection.interrupt()
-    number = _numbers_of.get(connection)
-    for functions in list(_registered.values()):
-        if number is not None:
-            functions.stop(number)
+_known_as: "weakref.WeakKeyDictionary[Any, tuple[AiFunctions, int]]" = weakref.WeakKeyDictionary()
+"""The functions of connections, and the connections' ids there; nobody can ask while a query runs."""
 
 
-_numbers_of: "weakref.WeakKeyDictionary[Any, int]" = weakref.WeakKeyDictionary()
-"""The ids of connections, which cannot be asked while a query runs."""
+@functools.lru_cache(maxsize=1)
+def _interruptible() -> type[Any]:
+    """DuckDB's class of connections with an `interrupt` that ends the requests too: DuckDB tells no function of it."""
+    import duckdb
+
+    class DuckDBPyConnection(duckdb.DuckDBPyConnection):  # type: ignore[misc]
+        __slots__ = ()
+
+        def interrupt(self) -> None:
+            super().interrupt()
+            functions, number = _known_as.get(self, (None, 0))
+            if functions is not None:
+                functions.stop(number)
+
+    return DuckDBPyConnection
 
 
 def _id(connection: Any) -> int:
     ((number,),) = connection.execute("SELECT current_connection_id()").fetchall()
-    _numbers_of[connection] = int(number)
     return int(number)
 
 

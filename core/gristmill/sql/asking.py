@@ -20,6 +20,7 @@ __all__ = ["Answer", "Asker", "Query", "QueryStoppedError", "Request", "asker_of
 
 _PATH = "/chat/completions"
 _TRIAL = '[{"role": "user", "content": "Hi"}]'
+_ADVICE = "Run the query again once the service works"
 _MEMO_BYTES = 64 * 1024**2
 _ENTRY_BYTES = 400
 
@@ -239,7 +240,7 @@ class Asker:
         self.model = model
         self._body = ChatBody(model, max_tokens_name=endpoint.settings.max_tokens_name)
         trial = self._body.write(_TRIAL, {"max_completion_tokens": 1})
-        self._client = Client(endpoint, trial=(_PATH, trial))
+        self._client = Client(endpoint, trial=(_PATH, trial), advice=_ADVICE)
         self._client.gate = _gate(endpoint, self._client.gate)
         self._window = endpoint.window
         self._waiting: deque[tuple[Query, Request]] = deque()

@@ -81,6 +81,8 @@ def one_of(target: Target, models: list[str] | None) -> Target:
 
 
 _SHOWN = 20
+_ATTEMPTS = 6
+"""At a request to a service of ours: a server that is gone for a quarter of a minute does not come back."""
 
 
 def _shown(models: list[str]) -> str:
@@ -106,7 +108,8 @@ def _of_service(record: ServiceRecord, name: str) -> Target:
         said = f" ({verdict.message})" if verdict.message else ""
         raise SpecError(f"model: the service {name!r} is {verdict.status.value}{said}; {way}")
     key = record.api_key()
-    settings = EndpointSettings(base_url=record.base_url, api_key=SecretStr(key) if key else None)
+    secret = SecretStr(key) if key else None
+    settings = EndpointSettings(base_url=record.base_url, api_key=secret, attempts=_ATTEMPTS)
     endpoint = Endpoint(
         name=record.name, base_url=settings.base_url or "", settings=settings, window=settings.window, api_key=key
     )

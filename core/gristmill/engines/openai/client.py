@@ -59,9 +59,17 @@ class Client:
         one_model: whether all requests are for one model, so that one that is not there concerns all.
         trial: the path and the body of a request of a word, which a service that works answers: what tells a row that
             it fails at from a service that is down. Without one, a service that answers nobody is down.
+        advice: what to do once a service is down.
     """
 
-    def __init__(self, endpoint: Endpoint, *, one_model: bool = True, trial: tuple[str, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        one_model: bool = True,
+        trial: tuple[str, bytes] | None = None,
+        advice: str = "What was answered is kept: run the job again once the service works",
+    ) -> None:
         self.gate = Gate(
             endpoint.window,
             requests_per_minute=endpoint.requests_per_minute,
@@ -70,6 +78,7 @@ class Client:
         self._endpoint = endpoint
         self._one_model = one_model
         self._trial = trial
+        self._advice = advice
         self._trying = asyncio.Lock()
         self._doubts = self._doubted = 0
         self._rows = self._sending = 0
@@ -280,7 +289,7 @@ class Client:
                     self._told(
                         f"{self._about(problem)}, after {_times(tries)}; nobody was answered meanwhile,"
                         f" and neither was a request of a word ({str(found)[:_NOTE_LENGTH]}), so the service is down"
-                        " and no row is at fault. What was answered is kept: run the job again once the service works"
+                        f" and no row is at fault. {self._advice}"
                     )
                 )
 
