@@ -4,13 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gristmill.sql.ai import estimate
     from gristmill.sql.connection import connect, register
+    from gristmill.sql.counting import Estimate
     from gristmill.sql.functions import register_model
 
-__all__ = ["connect", "register", "register_model"]
+__all__ = ["Estimate", "connect", "estimate", "register", "register_model"]
 
 _HOMES = {
+    "Estimate": "gristmill.sql.counting",
     "connect": "gristmill.sql.connection",
+    "estimate": "gristmill.sql.ai",
     "register": "gristmill.sql.connection",
     "register_model": "gristmill.sql.functions",
 }
