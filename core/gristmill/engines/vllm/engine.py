@@ -19,6 +19,8 @@ from gristmill.engines.vllm.pooling import CLASSIFY, EMBED, PoolingModel
 from gristmill.engines.vllm.recognition import answers_chats
 from gristmill.engines.vllm.running import InProcess, OutOfProcess
 from gristmill.errors import ModelError, SpecError
+from gristmill.mlflow.checkpoint import checkpoint_folder
+from gristmill.mlflow.stored import StoredModel
 from gristmill.models.reference import parse_reference
 from gristmill.models.signature import Bounds, Param, Signature
 from gristmill.storage.storage import Storage
@@ -29,7 +31,7 @@ _MODES = ("in_process", "own_process")
 
 
 class VllmEngine:
-    """Runs `hf:` models on vLLM: chats by rows, embeddings and classes by batches.
+    """Runs transformers models on vLLM: chats by rows, embeddings and classes by batches.
 
     Options:
         engine_args_override: arguments of vLLM's server, such as `["--max-model-len=4096"]`.
@@ -54,7 +56,7 @@ class VllmEngine:
 
     def describe(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
         """What the model does, as its configuration and vLLM's own parser of arguments see it."""
-        target = _target(model)
+        target = _target(model, storage)
         library.check_installed(need=f"model {model!r}")
         _check_options(options)
         adapters = adapter_folders(options.get("adapters"), storage)
@@ -68,7 +70,7 @@ class VllmEngine:
     def assume(self, model: str, options: Mapping[str, Any], storage: Storage) -> ModelInfo:
         """A model that chats, embeds and classifies: only vLLM can tell which of them it does."""
         _check_options(options)
-        target = _target(model)
+        target = _target(model, storage)
         adapters = adapter_places(options.get("adapters"), storage)
         _check_aliases(adapters, {target})
         engine_arguments(target, options, gpus=0, on_cpu=False)
@@ -76,7 +78,7 @@ class VllmEngine:
 
     def load(self, context: LoadContext) -> BatchModel | RowModel:
         """The model on a running engine."""
-        target = _target(context.model)
+        target = _target(context.model, context.storage)
         library.check_installed(need=f"model {context.model!r}")
         if spreads(context.options) and not library.knows_ray():
             raise ModelError(
@@ -126,11 +128,19 @@ class VllmEngine:
         return ChatModel(running, context, adapters=adapters, names=(traits.name, target))
 
 
-def _target(model: str) -> str:
+def _target(model: str, storage: Storage) -> str:
+    """What vLLM is given: a name or a folder; of a transformers model that MLflow has stored, its parts in one."""
     reference = parse_reference(model)
-    if reference.scheme != "hf":
-        raise ModelError(f"model {model!r}: the engine vllm runs hf: models (org/name or a folder)")
-    return reference.target
+    if reference.scheme == "hf":
+        return reference.target
+    if reference.scheme == "mlflow":
+        found = checkpoint_folder(StoredModel.read(reference.target), storage.settings)
+        if found is not None:
+            return found
+    raise ModelError(
+        f"model {model!r}: the engine vllm runs hf: models (org/name or a folder), and registered ones that are "
+        "transformers models with their weights"
+    )
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
