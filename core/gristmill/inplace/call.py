@@ -12,6 +12,7 @@ from gristmill.inplace.loaded import LoadedFunction
 from gristmill.inplace.target import Target
 from gristmill.models.params import check_params
 from gristmill.models.signature import Signature
+from gristmill.partitions.rule import Partitioning, kept_columns
 from gristmill.resolve.columns import ColumnResolver
 from gristmill.spec.enums import OnError
 from gristmill.spec.input import ColumnHandling, InputSpec
@@ -37,6 +38,7 @@ class Call:
         schema: the input's columns.
         handling: file columns by the input's own names.
         messages: the input's own name of a column of chat messages.
+        partitioning: what tells partitions apart, and what becomes of them; None for a function that runs row by row.
         allowed: prefixes that rows may name files under, besides those of the settings.
         max_batch_rows: the user's bound on one call, or None.
         storage: with the settings in force.
@@ -48,9 +50,20 @@ class Call:
     schema: pa.Schema
     handling: Mapping[str, ColumnHandling]
     messages: str | None
+    partitioning: Partitioning | None
     allowed: tuple[str, ...]
     max_batch_rows: int | None
     storage: Storage
+
+    @property
+    def kept(self) -> pa.Schema:
+        """The columns of the input that stand beside the outputs."""
+        return kept_columns(self.schema, self.partitioning)
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether there is an answer for each row, in the order of the rows."""
+        return self.partitioning is None
 
     @property
     def key(self) -> Hashable | None:
@@ -124,11 +137,18 @@ def call_of(
     if signature.is_chat:
         params = check_chat_params(params)
         signature = settled(signature, params, target.options)
+    column = checks.check_partitions(schema, spec, signature, function=function)
+    partitioning = None
+    if signature.kind == "partitioned":
+        partitioning = Partitioning("partitioned", column)
+    elif column is not None:
+        partitioning = Partitioning("table", column)
     messages = checks.check_chat(schema, spec, signature, function=function)
     names = checks.check_columns(schema, spec, signature, function=function)
     handling = {names[given]: one for given, one in (spec.column_handling or {}).items()}
     if handling:
         checks.check_file_columns(handling, schema)
-    checks.check_output_columns(schema, signature, on_error=on_error)
+    checks.check_output_columns(kept_columns(schema, partitioning), signature, on_error=on_error)
     allowed = tuple(storage.resolve(text, what="allowed_locations") for text in spec.allowed_locations)
-    return Call(target, signature, params, schema, handling, messages, allowed + listed, max_batch_rows, storage)
+    allowed += listed
+    return Call(target, signature, params, schema, handling, messages, partitioning, allowed, max_batch_rows, storage)

@@ -11,7 +11,7 @@ from gristmill.inplace.answers import Answers
 from gristmill.inputs.frames import FrameSource, open_frame
 from gristmill.inputs.query import QuerySource
 
-__all__ = ["Form", "form_of"]
+__all__ = ["Form", "form_of", "source_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +19,16 @@ class Form:
     """What the rows came as.
 
     Attributes:
-        source: the rows.
         give: the answers in the same form.
         streams: whether `give` returns before the rows have been run.
     """
 
-    source: FrameSource | QuerySource
     give: Callable[[Answers], Any]
     streams: bool = False
 
 
-def form_of(given: Any, *, keeps_rows: bool) -> Form:
-    """The form of what a user gives as `X`.
-
-    Args:
-        given: the rows.
-        keeps_rows: whether there is an answer for each row, so that a frame's own columns can stay as they are.
+def source_of(given: Any) -> FrameSource | QuerySource:
+    """The rows that a user gives as `X`.
 
     Raises:
         SpecError: it is no input.
@@ -43,20 +37,32 @@ def form_of(given: Any, *, keeps_rows: bool) -> Form:
         more = "" if given is None else f"; for files use list_files({given!r}), for SQL query({given!r})"
         raise SpecError(f"X: give rows, not {'nothing' if given is None else 'text'}{more}")
     if isinstance(given, QuerySource):
-        return Form(given, _reader, streams=True)
+        return given
+    return open_frame(_of_dicts(given) if isinstance(given, list) else given)
+
+
+def form_of(given: Any, source: FrameSource | QuerySource, *, keeps_rows: bool) -> Form:
+    """The form of what a user gives as `X`.
+
+    Args:
+        given: the rows.
+        source: of these.
+        keeps_rows: whether there is an answer for each row, so that a frame's own columns can stay as they are.
+    """
+    if isinstance(source, QuerySource):
+        return Form(_reader, streams=True)
     if isinstance(given, list):
-        return Form(open_frame(_of_dicts(given)), lambda answers: _table(answers).to_pylist())
-    source = open_frame(given)
+        return Form(lambda answers: _table(answers).to_pylist())
     library, name = source.kind.split(".", 1)
     if library == "pandas":
-        return Form(source, (lambda answers: _pandas(given, answers)) if keeps_rows else _new_pandas)
+        return Form((lambda answers: _pandas(given, answers)) if keeps_rows else _new_pandas)
     if library == "polars":
         is_frame = keeps_rows and name == "DataFrame"
-        return Form(source, (lambda answers: _polars(given, answers)) if is_frame else _new_polars)
+        return Form((lambda answers: _polars(given, answers)) if is_frame else _new_polars)
     if library in ("duckdb", "_duckdb"):
-        return Form(source, lambda answers: _relation(given, answers))
+        return Form(lambda answers: _relation(given, answers))
     streams = library == "pyarrow" and name not in ("Table", "RecordBatch")  # a reader, or some kind of dataset
-    return Form(source, _reader if streams else _table, streams=streams)
+    return Form(_reader if streams else _table, streams=streams)
 
 
 def _of_dicts(rows: list[Any]) -> pa.Table:

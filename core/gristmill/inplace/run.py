@@ -10,7 +10,7 @@ import pyarrow as pa
 from gristmill.inplace.answers import Answers, answers_of
 from gristmill.inplace.cache import loaded_functions
 from gristmill.inplace.call import call_of
-from gristmill.inplace.form import form_of
+from gristmill.inplace.form import form_of, source_of
 from gristmill.inplace.target import target_of
 from gristmill.inputs.listing import FileListing
 from gristmill.settings import Settings
@@ -76,19 +76,20 @@ def run(
         allowed_locations=tuple(map(os.fspath, allowed_locations)),
     )
     target = target_of(model, storage, function_name=function_name, engine_options=inference_engine_options)
-    form = form_of(X, keeps_rows=True)
+    source = source_of(X)
     call = call_of(
         target,
-        form.source.schema,
+        source.schema,
         spec,
         storage=storage,
         on_error=chosen.on_error,
         max_batch_rows=chosen.max_batch_rows,
         listed=(X.normal,) if isinstance(X, FileListing) else (),
     )
+    form = form_of(X, source, keeps_rows=call.keeps_rows)
     with ExitStack() as stack:
         loaded = stack.enter_context(loaded_functions.lease(call.key, call.load))
-        answers = answers_of(call, form.source, loaded, record=chosen.on_error is OnError.RECORD)
+        answers = answers_of(call, source, loaded, record=chosen.on_error is OnError.RECORD)
         if not form.streams:
             return form.give(answers)
         return form.give(_held(answers, stack.pop_all()))
