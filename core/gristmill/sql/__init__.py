@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from gristmill.sql.ai import estimate
     from gristmill.sql.connection import connect, register
     from gristmill.sql.counting import Estimate
-    from gristmill.sql.functions import register_model
+    from gristmill.sql.models import register_model
 
 __all__ = ["Estimate", "connect", "estimate", "register", "register_model"]
 
@@ -16,7 +16,7 @@ _HOMES = {
     "connect": "gristmill.sql.connection",
     "estimate": "gristmill.sql.ai",
     "register": "gristmill.sql.connection",
-    "register_model": "gristmill.sql.functions",
+    "register_model": "gristmill.sql.models",
 }
 
 

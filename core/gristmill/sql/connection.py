@@ -1,17 +1,20 @@
 """Connections to DuckDB from which models can be called."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gristmill.errors import MissingExtraError
 from gristmill.settings import Settings
 from gristmill.sql.ai import register_ai
+from gristmill.sql.entry import Entry
 from gristmill.sql.files import register_files
-from gristmill.sql.functions import put, register_model
+from gristmill.sql.functions import put
+from gristmill.sql.models import model_entries
 from gristmill.sql.registered import registered_entries
 from gristmill.storage.storage import Storage
 
-__all__ = ["connect", "register"]
+__all__ = ["Prepared", "connect", "prepared", "register"]
 
 
 def connect(
@@ -82,14 +85,41 @@ def register(
         ModelError: there is no such model or version.
         AccessError, RegistryError: the registry is not trusted, refuses, or does not answer.
     """
-    found = Settings.load() if settings is None else settings
-    storage = Storage(found)
-    register_files(connection, storage)
-    register_ai(connection, settings=found)
-    if isinstance(models, Mapping):
-        options = None if registry is None else {"registry": registry}
-        names: list[str] = []
-        for name, model in models.items():
-            names += register_model(connection, name, model, inference_engine_options=options, settings=found)
-        return tuple(names)
-    return put(connection, registered_entries(storage, registry=registry, models=models), storage)
+    return prepared(settings=settings, registry=registry, models=models).put_on(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is put on connections, looked up once.
+
+    Attributes:
+        storage: with the settings in force.
+        entries: the functions of models.
+    """
+
+    storage: Storage
+    entries: Sequence[Entry]
+
+    def put_on(self, connection: Any) -> tuple[str, ...]:
+        """Let all of it be called on a connection; see `register`."""
+        register_files(connection, self.storage)
+        register_ai(connection, settings=self.storage.settings)
+        return put(connection, self.entries, self.storage)
+
+
+def prepared(
+    *,
+    settings: Settings | None = None,
+    registry: str | None = None,
+    models: Mapping[str, Any] | Iterable[str] | None = None,
+) -> Prepared:
+    """What `register` puts on a connection, for several of them."""
+    storage = Storage(Settings.load() if settings is None else settings)
+    if not isinstance(models, Mapping):
+        return Prepared(storage, registered_entries(storage, registry=registry, models=models))
+    entries: list[Entry] = []
+    for name, model in models.items():
+        is_registered = isinstance(model, str) and model.strip().startswith("models:")
+        options = {"registry": registry} if is_registered and registry is not None else None
+        entries += model_entries(name, model, storage, engine_options=options)
+    return Prepared(storage, entries)

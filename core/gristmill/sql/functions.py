@@ -1,87 +1,20 @@
 """Functions of models on a DuckDB connection."""
 
 import hashlib
-import itertools
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 
-from gristmill.errors import ModelError, SpecError
-from gristmill.inplace.target import Target, found_model, target_of
-from gristmill.settings import Settings
-from gristmill.sql.entry import Entry, entries_of, macro, sql_name, with_outputs
+from gristmill.errors import SpecError
+from gristmill.sql.entry import Entry, macro
 from gristmill.sql.function import SqlFunction
 from gristmill.sql.types import is_known, sql_types, sql_value_type
 from gristmill.storage.storage import Storage
 
-__all__ = ["put", "register_model"]
+__all__ = ["is_in_memory", "put"]
 
 _MARK = "_gristmill_"
-_objects = itertools.count()
-"""Numbers of models that are given as objects: nothing else tells them apart for good."""
-
-
-def register_model(
-    connection: Any,
-    name: str,
-    model: Any,
-    *,
-    function_name: str | None = None,
-    outputs: Mapping[str, Any] | None = None,
-    inference_engine_options: Mapping[str, Any] | None = None,
-    settings: Settings | None = None,
-) -> tuple[str, ...]:
-    """Let a model's functions be called from SQL, on one connection.
-
-    Args:
-        connection: of DuckDB.
-        name: of the model in SQL: `<name>_<function>` for each of its functions, `<name>` for the default one.
-        model: a reference, such as `models:/churn/3`, or an object, as for `run_batch`.
-        function_name: this function only; it is then called `<name>` too.
-        outputs: what it returns, name to type, where the model does not say.
-        inference_engine_options: as for `run_batch`.
-        settings: instead of those in force.
-
-    Returns:
-        The names.
-
-    Raises:
-        ModelError: there is no such model or function.
-        SpecError: a name is taken by something else.
-    """
-    storage = Storage(Settings.load() if settings is None else settings)
-    found = found_model(model, storage, inference_engine_options)
-    functions = dict(found.info.functions)
-    if function_name is not None:
-        if function_name not in functions:
-            raise ModelError(
-                f"function_name: the model has no function {function_name!r}; it has: {', '.join(sorted(functions))}"
-            )
-        functions = {function_name: functions[function_name]}
-    functions = {one: with_outputs(signature, outputs, model=name) for one, signature in functions.items()}
-    is_partitioned = [one for one, signature in functions.items() if signature.kind == "partitioned"]
-    if len(is_partitioned) == len(functions):
-        raise ModelError(
-            f"the function {is_partitioned[0]!r} runs over partitions, and returns any number of rows for each: it is "
-            "no function of SQL; give gristmill.run a relation, with partition_column"
-        )
-    reference = found.model if isinstance(found.model, str) else model
-
-    def find(function: str) -> Target:
-        return target_of(reference, storage, function_name=function, engine_options=inference_engine_options)
-
-    told = [
-        found.local or f"object {next(_objects)}",
-        found.digests,
-        found.options,
-        sorted(outputs.items()) if outputs else None,
-    ]
-    shown = reference if isinstance(reference, str) else type(model).__name__
-    default = function_name or found.info.default_function
-    entries = entries_of(sql_name(name), functions, default, model=shown, find=find, key=repr(told))
-    return put(connection, [replace(entry, is_short=False) for entry in entries], storage)
 
 
 def put(connection: Any, entries: Iterable[Entry], storage: Storage) -> tuple[str, ...]:
@@ -102,9 +35,14 @@ def put(connection: Any, entries: Iterable[Entry], storage: Storage) -> tuple[st
                 f"{entry.model!r} under another name, with register_model(con, 'another_name', {entry.model!r})"
             )
     wanted = [entry for entry in wanted if entry.name not in taken]
-    kind = "MACRO" if _is_in_memory(connection) else "TEMP MACRO"
+    kind = "MACRO" if is_in_memory(connection) else "TEMP MACRO"
+    query = "SELECT function_name FROM duckdb_functions() WHERE starts_with(function_name, ?)"
+    known = {row[0] for row in connection.execute(query, [_MARK]).fetchall()}
     for entry in wanted:
-        udf = _known(connection, entry, storage)
+        udf = _udf_name(entry, storage)
+        if udf not in known:
+            known.add(udf)
+            _create(connection, udf, entry, storage)
         connection.execute(macro(entry, udf, kind=kind))
     return tuple(entry.name for entry in wanted)
 
@@ -134,38 +72,45 @@ def _taken(connection: Any, names: list[str]) -> dict[str, str]:
     return {name: f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} function" for name, kind in rows}
 
 
-def _is_in_memory(connection: Any) -> bool:
+def is_in_memory(connection: Any) -> bool:
     """Whether the database is gone with its connections: then macros can stand in it, and its cursors see them."""
     query = "SELECT path IS NULL FROM duckdb_databases() WHERE database_name = current_database()"
     return bool(connection.execute(query).fetchall()[0][0])
 
 
-def _known(connection: Any, entry: Entry, storage: Storage) -> str:
+def _udf_name(entry: Entry, storage: Storage) -> str:
     """The name under which DuckDB knows the function; all connections to a database share what it knows."""
     told = f"{entry.key}\0{entry.signature!r}\0{storage.settings.model_dump_json()}"
-    udf = f"{_MARK}{entry.name}_{hashlib.sha256(told.encode()).hexdigest()[:12]}"
-    if is_known(connection, udf):
-        return udf
+    return f"{_MARK}{entry.name}_{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+def _create(connection: Any, udf: str, entry: Entry, storage: Storage) -> None:
+    import duckdb
+
     inputs, outputs = entry.inputs, entry.outputs
-    if outputs is None or not len(outputs):
-        connection.create_function(udf, _Unknown(entry), None, "VARCHAR", type="arrow", null_handling="special")
-        return udf
-    typed = inputs is not None and not any(pa.types.is_null(feature.type) for feature in inputs)
-    function = SqlFunction(
-        entry.name,
-        entry.find,
-        inputs=None if inputs is None else [feature.name for feature in inputs],
-        outputs=outputs,
-        takes_params=bool(entry.signature.params),
-        is_chat=entry.signature.is_chat,
-        typed=typed,
-        storage=storage,
-    )
-    value = outputs.field(0).type if len(outputs) == 1 else pa.struct(list(outputs))
-    (returns,) = sql_types(connection, pa.schema([("value", value)]))
-    parameters = sql_types(connection, _arguments(entry)) if typed else None
-    connection.create_function(udf, function, parameters, returns, type="arrow", null_handling="special")
-    return udf
+    function: SqlFunction | _Unknown = _Unknown(entry)
+    parameters: list[Any] | None = None
+    returns: Any = "VARCHAR"
+    if outputs is not None and len(outputs):
+        typed = inputs is not None and not any(pa.types.is_null(feature.type) for feature in inputs)
+        function = SqlFunction(
+            entry.name,
+            entry.find,
+            inputs=None if inputs is None else [feature.name for feature in inputs],
+            outputs=outputs,
+            takes_params=bool(entry.signature.params),
+            is_chat=entry.signature.is_chat,
+            typed=typed,
+            storage=storage,
+        )
+        value = outputs.field(0).type if len(outputs) == 1 else pa.struct(list(outputs))
+        (returns,) = sql_types(connection, pa.schema([("value", value)]))
+        parameters = sql_types(connection, _arguments(entry)) if typed else None
+    try:
+        connection.create_function(udf, function, parameters, returns, type="arrow", null_handling="special")
+    except duckdb.Error:
+        if not is_known(connection, udf):  # else another thread was quicker, and it is the same
+            raise
 
 
 def _arguments(entry: Entry) -> pa.Schema:
