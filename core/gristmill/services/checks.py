@@ -1,11 +1,13 @@
 """What is refused before anything of a service is written."""
 
+import importlib.util
 from collections.abc import Iterable
 from typing import Any
 
 from gristmill.engines.vllm import library
 from gristmill.engines.vllm.recognition import answers_chats, generates
-from gristmill.errors import ModelError, SpecError
+from gristmill.errors import MissingExtraError, ModelError, SpecError
+from gristmill.executors.resources import Resources
 from gristmill.models.objects import ModelObject
 from gristmill.models.reference import normalize_model, parse_reference
 from gristmill.services.request import ServiceRequest
@@ -17,6 +19,9 @@ from gristmill.submission.checks import check_place
 
 __all__ = ["CheckedService", "check_service"]
 
+_SERVE_NEEDS = ("ray", "fastapi", "uvicorn", "grpc_reflection", "mmh3")
+"""What Ray Serve imports that Ray without its extra may not bring."""
+
 _NEEDS = "a service answers chats: it needs a model that generates text (hf:, models:) or 'echo:chat'"
 
 
@@ -25,10 +30,10 @@ class CheckedService:
 
     Attributes:
         request: with a pinned model.
-        local_model: `hf:<folder or name>` or `echo:chat`.
+        local_model: `hf:<folder or name>` or `echo:chat`; None for one that a cluster fetches by itself.
     """
 
-    def __init__(self, request: ServiceRequest, local_model: str) -> None:
+    def __init__(self, request: ServiceRequest, local_model: str | None) -> None:
         self.request = request
         self.local_model = local_model
 
@@ -63,11 +68,13 @@ def check_service(
     check_place(home, what="settings.home")
     settings = storage.settings
     wanted = settings.default_pool if pool is None else pool
-    kind = settings.pool(wanted).kind
+    place = settings.pool(wanted)
+    kind = place.kind
+    is_elsewhere = kind == "ray" and place.address is not None
     if kind == "inline":
         raise SpecError(f"pool: {wanted!r} runs in this process, and a service outlives it; take a pool of kind local")
-    reference, digest, local = _model(model, storage)
-    is_echo = local == "echo:chat"
+    reference, digest, local = _model(model, storage, is_elsewhere=is_elsewhere)
+    is_echo = reference == "echo:chat"
     try:
         arguments = check_engine_args(engine_args_override)
     except SpecError as error:
@@ -84,15 +91,21 @@ def check_service(
     )
     _check_pool(request)
     check_arguments(request)
-    if not is_echo:
+    if not is_elsewhere and not is_echo:
         library.check_release(need=f"the service of {reference!r}")
-        _check_chats(local, reference, request)
+        if kind == "ray":
+            _check_serve()
+        if local is not None:
+            _check_chats(local, reference, request)
     return CheckedService(request, local)
 
 
-def _model(model: Any, storage: Storage) -> tuple[str, str | None, str]:
-    """The reference that is recorded, the digest of a registered model's files, and the model on this machine."""
-    normal = normalize_model(model, storage)
+def _model(model: Any, storage: Storage, *, is_elsewhere: bool) -> tuple[str, str | None, str | None]:
+    """The reference that is recorded, the digest of a registered model's files, and the model on this machine.
+
+    The last is None for one that only the machines of a cluster fetch.
+    """
+    normal = normalize_model(model, storage, is_elsewhere=is_elsewhere)
     if isinstance(normal, ModelObject):
         raise ModelError(f"model: an object ({type(model).__name__}) cannot be served; {_NEEDS}")
     scheme = parse_reference(normal).scheme
@@ -101,6 +114,8 @@ def _model(model: Any, storage: Storage) -> tuple[str, str | None, str]:
         from gristmill.mlflow.resolved import resolved
 
         pin = pinned(normal, storage.settings)
+        if is_elsewhere:
+            return pin.reference, pin.digest, None
         local = resolved(pin.reference, storage)
         if not local.startswith("hf:"):
             raise ModelError(f"model {pin.reference!r} is not a checkpoint of a language model; {_NEEDS}")
@@ -124,14 +139,19 @@ def _own_name(reference: str) -> str:
 
 
 def _check_pool(request: ServiceRequest) -> None:
-    if request.kind != "local":
-        raise SpecError(
-            f"pool: {request.pool!r} is of kind {request.kind}, and services run on this machine: take 'local'"
+    if request.kind == "ray":
+        if request.engine == "echo":
+            raise SpecError(
+                f"pool: 'echo:chat' is served on this machine: take a pool of kind local for {request.pool!r}"
+            )
+        Resources.of_replica(
+            num_workers=1, cpus=request.cpu_requests, memory=request.memory_requests, gpus=request.gpu_requests
         )
+        return
     if request.replicas != 1:
         raise SpecError(
             f"replicas={request.replicas}: the pool {request.pool!r} runs one copy of a service's model; leave it out, "
-            "or create several services"
+            "or take a pool of kind ray"
         )
     gpus = request.gpu_requests or 0
     if gpus % 1:
@@ -144,6 +164,14 @@ def _check_pool(request: ServiceRequest) -> None:
             f"memory_requests: nothing bounds the memory of a process in the pool {request.pool!r}; leave it out, and "
             "bound the cache with --kv-cache-memory-bytes in engine_args_override"
         )
+
+
+def _check_serve() -> None:
+    for package in _SERVE_NEEDS:
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(
+                f"a service on a pool of kind ray needs Ray Serve, which lacks {package!r}: pip install 'ray[serve]'"
+            )
 
 
 def _check_chats(local: str, reference: str, request: ServiceRequest) -> None:

@@ -1,25 +1,32 @@
 """Creating a service: check, claim, start; or attach to the same one."""
 
 import hmac
+import secrets
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gristmill.errors import ConflictError
 from gristmill.jobs.process import process_of
 from gristmill.services.checks import CheckedService
 from gristmill.services.health import url_host
 from gristmill.services.keys import forget_key, keep_key, key_of, local_folder, new_key
-from gristmill.services.launch import KeeperProcess, check_port, free_port
-from gristmill.services.record import ServiceRecord, StartClaim, StartRecord
+from gristmill.services.launch import KeeperProcess, check_port, free_port, submit_keeper
+from gristmill.services.record import ServiceRecord, StartClaim, StartRecord, StartState
+from gristmill.services.request import ServiceRequest
 from gristmill.services.service import Service
+from gristmill.services.status import ServiceStatus
+from gristmill.settings import PoolSettings
 from gristmill.storage.location import is_local, join
 from gristmill.submission.launch import user
 
 __all__ = ["create"]
 
 _TRIES = 20
+_SERVE_PORT = 8000
+"""Where Ray Serve listens on a cluster unless somebody says otherwise; all its apps share it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,38 +76,66 @@ def _started(
     record: ServiceRecord, before: StartRecord | None, checked: CheckedService, *, api_key: str | None
 ) -> bool:
     """Whether this call has started it; False where another was faster."""
-    request = checked.request
-    if request.port is None:
-        port = free_port(request.host)
-    else:
-        port = request.port
-        check_port(request.host, port)
+    settings = record.storage.settings
+    pool = settings.pool(checked.request.pool)
     number = 1 if before is None else before.number + 1
-    # a folder of the record where that is on this machine, else one beside the keys
-    own = join(record.start(number).folder, "logs")
-    log = Path(own) if is_local(own) else local_folder() / "logs" / record.name / f"{time.time_ns():x}"
+    port = _port(checked.request, pool)
+    path = f"/{record.name}" if pool.kind == "ray" else ""
     key = _key(before, api_key)
     begun = None
+    claim = StartClaim(
+        request=checked.request,
+        owner=user(),
+        machine=socket.gethostname(),
+        claimed=time.time(),
+        port=port,
+        base_url=f"http://{_outside(checked.request.host, pool)}:{port}{path}/v1",
+        key=key.name,
+    )
     try:
-        with KeeperProcess(record.storage.settings, log) as keeper:
-            claim = StartClaim(
-                request=request,
-                owner=user(),
-                machine=socket.gethostname(),
-                claimed=time.time(),
-                port=port,
-                base_url=f"http://{_outside(request.host)}:{port}/v1",
-                key=key.name,
-                process=process_of(keeper.pid),
-                log=None if is_local(own) else str(log),
-            )
+        if pool.kind == "ray" and pool.address is not None:
+            submission = f"service-{record.name}-{number}-{secrets.token_hex(4)}"
+            claim = replace(claim, address=pool.address, submission_id=submission)
             begun = record.claim(claim, after=number - 1)
             if begun is not None:
-                keeper.keep(home=record.home, name=record.name, number=number, model=checked.local_model)
+                _submit(record, begun, claim)
+        else:
+            begun = _start_here(record, number, claim, checked.local_model)
     finally:
         if begun is None and key.is_new:
             forget_key(key.name)
     return begun is not None
+
+
+def _start_here(record: ServiceRecord, number: int, claim: StartClaim, model: str | None) -> StartRecord | None:
+    # a folder of the record where that is on this machine, else one beside the keys
+    own = join(record.start(number).folder, "logs")
+    log = Path(own) if is_local(own) else local_folder() / "logs" / record.name / f"{time.time_ns():x}"
+    with KeeperProcess(record.storage.settings, log) as keeper:
+        claim = replace(claim, process=process_of(keeper.pid), log=None if is_local(own) else str(log))
+        begun = record.claim(claim, after=number - 1)
+        if begun is not None:
+            keeper.keep(home=record.home, name=record.name, number=number, model=model)
+    return begun
+
+
+def _submit(record: ServiceRecord, start: StartRecord, claim: StartClaim) -> None:
+    try:
+        submit_keeper(record.storage, claim, home=record.home, name=record.name, number=start.number)
+    except Exception as error:
+        now = time.time()
+        message = f"the cluster did not start it: {error}"
+        start.write_state(StartState(ServiceStatus.FAILED, message, time=now, ended=now))
+        raise
+
+
+def _port(request: ServiceRequest, pool: PoolSettings) -> int:
+    if pool.kind == "ray" and pool.address is not None:
+        return _SERVE_PORT if request.port is None else request.port
+    if request.port is None:
+        return free_port(request.host)
+    check_port(request.host, request.port)
+    return request.port
 
 
 def _key(before: StartRecord | None, api_key: str | None) -> _Key:
@@ -112,6 +147,8 @@ def _key(before: StartRecord | None, api_key: str | None) -> _Key:
     return _Key(keep_key(new_key() if api_key is None else api_key), is_new=True)
 
 
-def _outside(host: str) -> str:
+def _outside(host: str, pool: PoolSettings) -> str:
     """The host of the address that clients are told."""
-    return socket.gethostname() if host in ("0.0.0.0", "::") else url_host(host)  # noqa: S104 - compared, not bound
+    if host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return url_host(host)
+    return socket.gethostname() if pool.address is None else url_host(urlsplit(pool.address).hostname or host)

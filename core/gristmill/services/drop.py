@@ -5,7 +5,8 @@ import os
 import signal
 import time
 
-from gristmill.errors import ConflictError
+from gristmill.errors import ConflictError, JobNotFoundError
+from gristmill.jobs.cluster import cluster_at
 from gristmill.jobs.process import is_alive
 from gristmill.services.descendants import descendants, session_members
 from gristmill.services.keeper import GRACE
@@ -72,9 +73,14 @@ def _kill(pid: int) -> None:
 
 def _wait_elsewhere(record: ServiceRecord, start: StartRecord, claim: StartClaim) -> None:
     """Until a keeper elsewhere has ended its server, or counts as gone."""
-    deadline = time.monotonic() + 2 * BEAT_LIMIT
+    began = time.monotonic()
     while not start.verdict().status.has_ended:
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if claim.address is not None and claim.submission_id is not None and waited > 2 * GRACE:
+            with contextlib.suppress(JobNotFoundError):
+                cluster_at(record.storage.settings, claim.address).stop(claim.submission_id)
+            return
+        if waited > 2 * BEAT_LIMIT:
             raise ConflictError(
                 f"service {record.name!r} on {claim.machine!r} was asked to end, and has not; drop it on that machine"
             )

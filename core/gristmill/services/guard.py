@@ -28,11 +28,12 @@ class Guard:
 
     Args:
         app: what it stands before.
+        digest: the SHA-256 of the key, in hex; None takes the key from the environment.
     """
 
-    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]]) -> None:
+    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]], digest: str | None = None) -> None:
         self._app = app
-        self._expected = _digest(os.environ[VARIABLE].encode())
+        self._expected = _digest(os.environ[VARIABLE].encode()) if digest is None else bytes.fromhex(digest)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with 401; a web socket is closed instead."""
@@ -46,8 +47,13 @@ class Guard:
             await send({"type": "http.response.start", "status": 401, "headers": headers})
             await send({"type": "http.response.body", "body": _ANSWER})
 
+    @staticmethod
+    def _path(scope: Message) -> str:
+        """The path below the one that the app is mounted at, such as a service's among others on a cluster."""
+        return str(scope["path"]).removeprefix(str(scope.get("root_path") or "").rstrip("/"))
+
     def _may_pass(self, scope: Message) -> bool:
-        if scope.get("method") == "OPTIONS" or scope["path"] == _OPEN:  # a browser asks the first without a key
+        if scope.get("method") == "OPTIONS" or self._path(scope) == _OPEN:  # a browser asks the first without a key
             return True
         given = next((value for name, value in scope["headers"] if name.lower() == b"authorization"), b"")
         scheme, _, key = given.partition(b" ")

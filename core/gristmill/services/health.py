@@ -22,12 +22,12 @@ def url_host(host: str) -> str:
     return f"[{'::1' if host == '::' else host}]" if ":" in host else host
 
 
-def problem_of(base_url: str, *, key: str, model: str, timeout: float = _TIMEOUT) -> str | None:
+def problem_of(base_url: str, *, key: str | None, model: str, timeout: float = _TIMEOUT) -> str | None:
     """Why a server does not serve a model yet, or any more; None where it does.
 
     Args:
         base_url: the address before `/chat/completions`.
-        key: its key.
+        key: its key; None asks only what is answered without one.
         model: what it calls the model.
         timeout: seconds for each of two questions.
 
@@ -40,6 +40,8 @@ def problem_of(base_url: str, *, key: str, model: str, timeout: float = _TIMEOUT
     status, body = _get(parts.hostname or "", parts.port, f"{root}/health", key, timeout)
     if status != http.HTTPStatus.OK:
         return body if status is None else f"/health answers {status}"
+    if key is None:
+        return None
     status, body = _get(parts.hostname or "", parts.port, f"{root}/v1/models", key, timeout)
     if status != http.HTTPStatus.OK:
         return body if status is None else f"/v1/models answers {status}"
@@ -50,10 +52,10 @@ def problem_of(base_url: str, *, key: str, model: str, timeout: float = _TIMEOUT
     return None if model in names else f"/v1/models has {', '.join(sorted(map(str, names)))} and not {model!r}"
 
 
-def _get(host: str, port: int | None, path: str, key: str, timeout: float) -> tuple[int | None, str]:
+def _get(host: str, port: int | None, path: str, key: str | None, timeout: float) -> tuple[int | None, str]:
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
+        connection.request("GET", path, headers={} if key is None else {"Authorization": f"Bearer {key}"})
         response = connection.getresponse()
         return response.status, response.read(_MOST).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:

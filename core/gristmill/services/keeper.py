@@ -2,7 +2,8 @@
 
 A server is more than one process: when vLLM's HTTP server is killed, its engine lives on and keeps the GPU. The keeper
 is the parent of whatever its server leaves behind, so that nothing outlives it. It runs as
-`python -m gristmill.services.keeper`, reads its order from its standard input, and ends where none comes.
+`python -m gristmill.services.keeper`, reads its order from its standard input, and ends where none comes; on a
+cluster, where Ray starts it as a job, its argument is the order.
 """
 
 import contextlib
@@ -12,21 +13,23 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 
 from gristmill.errors import GristmillError
 from gristmill.jobs.process import process_of, this_process
 from gristmill.services.descendants import descendants
 from gristmill.services.health import problem_of, url_host
-from gristmill.services.keys import key_of
+from gristmill.services.keys import digest_of, key_of
 from gristmill.services.logs import ServerLog, copy_logs
 from gristmill.services.record import ServiceRecord, StartClaim, StartRecord, StartState
-from gristmill.services.server import ServerCommand, server_command
+from gristmill.services.server import ServerCommand, ray_command, server_command
 from gristmill.services.status import ServiceStatus
 from gristmill.settings import Settings
 from gristmill.storage.location import is_local
@@ -58,22 +61,24 @@ class Keeper:
         start: its record.
         claim: what was asked.
         command: how to start the server.
-        key: what it asks of its clients.
+        key: what it asks of its clients; None where it is not known, as on a cluster.
         log: where its output goes.
     """
 
-    def __init__(self, start: StartRecord, claim: StartClaim, command: ServerCommand, *, key: str, log: Path) -> None:
+    def __init__(
+        self, start: StartRecord, claim: StartClaim, command: ServerCommand, *, key: str | None, log: Path
+    ) -> None:
         self._start = start
         self._claim = claim
         self._command = command
         self._key = key
         self._folder = log
-        self._log = ServerLog(log, secret=key)
+        self._log = ServerLog(log, secret=key, echo=claim.address is not None)
         self._stop = threading.Event()
         self._beat = _BEAT if is_local(start.folder) else _BEAT_ELSEWHERE
         self._state = StartState(ServiceStatus.STARTING, process=this_process())
         host, port = url_host(claim.request.host), claim.port
-        self._url = f"http://{host}:{port}/v1"
+        self._url = f"http://{host}:{port}{urlsplit(claim.base_url).path}"
 
     def stop(self) -> None:
         """End it soon; may be called from a signal handler."""
@@ -219,13 +224,17 @@ def _die_with_parent() -> None:
 
 def _keep(order: dict[str, Any]) -> None:
     storage = Storage(Settings.load())
-    start = ServiceRecord(storage, order["home"], order["name"]).start(order["number"])
+    record = ServiceRecord(storage, order["home"], order["name"])
+    start = record.start(order["number"])
     claim = start.claim()
+    newest = record.latest()
+    if newest is None or newest.number > start.number:  # a cluster may start it long after it was given up
+        return
     key = key_of(claim.key)
-    if key is None:
-        raise GristmillError(f"the key of service {order['name']!r} is gone from this machine")
-    request = claim.request.model_copy(update={"model": order["model"]})
-    keeper = Keeper(start, claim, server_command(request, port=claim.port, key=key), key=key, log=Path(order["log"]))
+    if key is None and order["digest"] is None:
+        raise GristmillError(f"the key of service {record.name!r} is gone from this machine")
+    log = Path(order["log"] or tempfile.mkdtemp(prefix="gristmill-service-"))
+    keeper = Keeper(start, claim, _command(storage, record.name, claim, order, key=key), key=key, log=log)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         keeper.stop()
@@ -236,7 +245,26 @@ def _keep(order: dict[str, Any]) -> None:
     keeper.run()
 
 
+def _command(
+    storage: Storage, name: str, claim: StartClaim, order: dict[str, Any], *, key: str | None
+) -> ServerCommand:
+    model = order["model"]
+    if model is None:  # a cluster has its own copy
+        from gristmill.mlflow.resolved import resolved
+
+        model = resolved(claim.request.model, storage)
+    if claim.request.kind == "ray":
+        digest = order["digest"] if key is None else digest_of(key)
+        pool = storage.settings.pool(claim.request.pool)
+        return ray_command(claim.request, name=name, model=model, port=claim.port, digest=digest, pool=pool)
+    assert key is not None
+    return server_command(claim.request.model_copy(update={"model": model}), port=claim.port, key=key)
+
+
 def _main() -> None:
+    if len(sys.argv) > 1:
+        _keep(json.loads(sys.argv[1]))
+        return
     order = sys.stdin.buffer.read()
     if not order:  # its client has thought better of it, or died
         return

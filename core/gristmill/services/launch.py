@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -12,11 +13,15 @@ from types import TracebackType
 from typing import Self
 
 from gristmill.errors import ConflictError, SpecError
+from gristmill.jobs.cluster import cluster_at
+from gristmill.services.keys import digest_of, key_of
 from gristmill.services.logs import LOG
+from gristmill.services.record import StartClaim
 from gristmill.settings import Settings
+from gristmill.storage.storage import Storage
 from gristmill.submission.warm import settings_variables
 
-__all__ = ["KeeperProcess", "check_port", "free_port"]
+__all__ = ["KeeperProcess", "check_port", "free_port", "submit_keeper"]
 
 _left: list["subprocess.Popen[bytes]"] = []
 """Keepers that are on their own; those that have ended are collected when the next one is started."""
@@ -66,20 +71,42 @@ class KeeperProcess:
         """The process's id."""
         return self._process.pid
 
-    def keep(self, *, home: str, name: str, number: int, model: str) -> None:
+    def keep(self, *, home: str, name: str, number: int, model: str | None) -> None:
         """Give it its order; from now on it is on its own.
 
         Args:
             home: where the service's record lives.
             name: of the service.
             number: of the start that was claimed for it.
-            model: the model as it is here: `hf:<folder or name>` or `echo:chat`.
+            model: as it is on this machine: `hf:<folder or name>` or `echo:chat`.
         """
-        order = {"home": home, "name": name, "number": number, "model": model, "log": str(self._log)}
+        order = {"home": home, "name": name, "number": number, "model": model, "digest": None, "log": str(self._log)}
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it has died; the record will show it
             self._process.stdin.write(json.dumps(order).encode())
             self._process.stdin.close()
+
+
+def submit_keeper(storage: Storage, claim: StartClaim, *, home: str, name: str, number: int) -> None:
+    """Have a cluster start the keeper, as a job of its Jobs API; of the key it gets the digest alone.
+
+    Raises:
+        PlacementError, AccessError, SpecError: the cluster does not answer, wants a token, or refuses it.
+    """
+    settings = storage.settings
+    key = key_of(claim.key)
+    assert claim.address is not None
+    assert claim.submission_id is not None
+    assert key is not None
+    order = {"home": home, "name": name, "number": number, "model": None, "digest": digest_of(key), "log": None}
+    pool = settings.pool(claim.request.pool)
+    given = pool.runtime_env.get("env_vars", {})
+    cluster_at(settings, claim.address).submit(
+        shlex.join(["python", "-m", "gristmill.services.keeper", json.dumps(order)]),
+        submission_id=claim.submission_id,
+        runtime_env={**pool.runtime_env, "env_vars": {**settings_variables(settings, secrets=False), **given}},
+        metadata={"gristmill_service": name},
+    )
 
 
 def free_port(host: str) -> int:

@@ -1,6 +1,7 @@
 """What a server prints: a file that is bounded in size and never holds the key, and its reading."""
 
 import contextlib
+import sys
 from collections import deque
 from pathlib import Path
 from typing import BinaryIO
@@ -26,11 +27,13 @@ class ServerLog:
         folder: on this machine; it is made.
         secret: what is replaced by `***` wherever it stands.
         largest: bytes of one of two files.
+        echo: print each line too, for a cluster that keeps what its jobs print.
     """
 
-    def __init__(self, folder: Path, *, secret: str, largest: int = _LARGEST) -> None:
+    def __init__(self, folder: Path, *, secret: str | None, largest: int = _LARGEST, echo: bool = False) -> None:
         self._folder = folder
-        self._secret = secret.encode()
+        self._secret = None if secret is None else secret.encode()
+        self._echo = echo
         self._largest = largest
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +46,10 @@ class ServerLog:
 
     def write(self, line: bytes) -> None:
         """Write one line; a disk that is full loses it, and the server goes on."""
-        line = line.replace(self._secret, b"***")
+        line = line if self._secret is None else line.replace(self._secret, b"***")
+        if self._echo:
+            sys.stdout.write(line.decode(errors="replace"))
+            sys.stdout.flush()
         self._tail.append(line.decode(errors="replace").rstrip())
         with contextlib.suppress(OSError):
             self._file.write(line)

@@ -1,5 +1,6 @@
 """Which process serves a request: its command and what it adds to the environment."""
 
+import json
 import math
 import sys
 from collections.abc import Mapping
@@ -10,9 +11,11 @@ from gristmill.engines.vllm.arguments import engine_arguments, split_arguments
 from gristmill.errors import SpecError
 from gristmill.models.reference import parse_reference
 from gristmill.services.guard import VARIABLE, Guard
+from gristmill.services.ray_server import ORDER
 from gristmill.services.request import ServiceRequest
+from gristmill.settings import PoolSettings
 
-__all__ = ["ServerCommand", "check_arguments", "server_command"]
+__all__ = ["ServerCommand", "check_arguments", "ray_command", "server_command"]
 
 _FIELD = "engine_args_override"
 _OWNED = {
@@ -78,8 +81,32 @@ def _own_words(message: str) -> str:
     )
 
 
+def ray_command(
+    request: ServiceRequest, *, name: str, model: str, port: int, digest: str, pool: PoolSettings
+) -> ServerCommand:
+    """The process that has Ray serve a request, on a machine of the cluster or with a Ray of its own.
+
+    Args:
+        request: what was asked.
+        name: of the service; the path that it is served under.
+        model: as it is here: `hf:<folder or name>`.
+        port: where Ray Serve listens.
+        digest: of the key that is asked of clients; see `gristmill.services.keys.digest_of`.
+        pool: an address in it means that the process joins a Ray that runs.
+    """
+    order = {
+        "request": request.model_dump(mode="json"),
+        "name": name,
+        "model": model,
+        "port": port,
+        "digest": digest,
+        "pool": pool.model_dump(mode="json", include={"kind", "address", "runtime_env", "init"}),
+    }
+    return ServerCommand((sys.executable, "-m", "gristmill.services.ray_server"), {ORDER: json.dumps(order)})
+
+
 def server_command(request: ServiceRequest, *, port: int, key: str) -> ServerCommand:
-    """The server for a request, on this machine.
+    """The server for a request, on this machine, without Ray.
 
     Args:
         request: with a model that is here: `hf:` or `echo:chat`.

@@ -1,10 +1,12 @@
 """`Service`: the hold that one has on a service."""
 
+import contextlib
 import sys
 import time
 from typing import Any
 
-from gristmill.errors import AccessError, ServiceFailedError
+from gristmill.errors import AccessError, GristmillError, JobNotFoundError, ServiceFailedError
+from gristmill.jobs.cluster import cluster_at
 from gristmill.jobs.process import is_alive
 from gristmill.services.logs import read_logs
 from gristmill.services.record import ServiceRecord, StartRecord
@@ -88,7 +90,7 @@ class Service:
         pause = _FIRST_LOOK
         while True:
             verdict = start.verdict()
-            if verdict.status is not ServiceStatus.STARTING:
+            if verdict.status is not ServiceStatus.STARTING and not _has_more_to_say(start):
                 return verdict.status
             if deadline is not None and time.monotonic() + pause > deadline:
                 raise TimeoutError(f"service {self.name!r} still starts after {timeout:g} s; it goes on")
@@ -122,7 +124,7 @@ class Service:
             return
         try:
             said = _logs_of(self.record, start, _LINES)
-        except AccessError:
+        except GristmillError:  # another machine has it, or a cluster that does not answer
             said = ""
         log = f"\nthe end of its log:\n{said}" if said else ""
         raise ServiceFailedError(f"service {self.name!r}: {verdict.message}{log}")
@@ -162,6 +164,12 @@ class Service:
         }
 
 
+def _has_more_to_say(start: StartRecord) -> bool:
+    """Whether a server has ended whose keeper is about to say how."""
+    state = start.state()
+    return not state.status.has_ended and is_alive(state.server) is False and is_alive(state.process) is True
+
+
 def _pids(*processes: dict[str, Any]) -> list[int]:
     """Those of this machine that live."""
     return [int(process["pid"]) for process in processes if is_alive(process)]
@@ -169,9 +177,16 @@ def _pids(*processes: dict[str, Any]) -> list[int]:
 
 def _logs_of(record: ServiceRecord, start: StartRecord, limit: int) -> str:
     claim = start.claim()
+    if claim.address is not None and claim.submission_id is not None:
+        with contextlib.suppress(JobNotFoundError):  # the cluster forgets; then what the record has is told
+            return _last(cluster_at(record.storage.settings, claim.address).logs(claim.submission_id), limit)
     text = read_logs(record.storage, claim.log) if claim.log is not None else ""
     text = text or read_logs(record.storage, start.logs)
     if not text and claim.log is not None and is_alive(start.state().process or claim.process) is None:
         raise AccessError(f"service {record.name!r}: its log is on {claim.machine!r} until it has ended")
+    return _last(text, limit)
+
+
+def _last(text: str, limit: int) -> str:
     lines = text.splitlines()
     return "\n".join(lines if limit < 0 else lines[max(0, len(lines) - limit) :])
