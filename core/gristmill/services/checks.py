@@ -13,6 +13,7 @@ from gristmill.models.reference import normalize_model, parse_reference
 from gristmill.services.request import ServiceRequest
 from gristmill.services.server import check_arguments
 from gristmill.spec.engine import check_engine_args
+from gristmill.spec.registry import is_embedded
 from gristmill.storage.location import scheme_of
 from gristmill.storage.storage import Storage
 from gristmill.submission.checks import check_place
@@ -114,9 +115,14 @@ def _model(model: Any, storage: Storage, *, is_elsewhere: bool) -> tuple[str, st
         from gristmill.mlflow.resolved import resolved
 
         pin = pinned(normal, storage.settings)
+        if is_elsewhere and is_embedded(pin.registry):
+            raise SpecError(
+                f"model {pin.reference!r}: the registry {pin.registry} is on this machine's disk, which the pool's "
+                "cluster cannot reach; register the model at a server, and name it in settings.registry"
+            )
         if is_elsewhere:
             return pin.reference, pin.digest, None
-        local = resolved(pin.reference, storage)
+        local = resolved(pin.reference, storage, digest=pin.digest)
         if not local.startswith("hf:"):
             raise ModelError(f"model {pin.reference!r} is not a checkpoint of a language model; {_NEEDS}")
         return pin.reference, pin.digest, local

@@ -252,7 +252,7 @@ def _command(
     if model is None:  # a cluster has its own copy
         from gristmill.mlflow.resolved import resolved
 
-        model = resolved(claim.request.model, storage)
+        model = resolved(claim.request.model, storage, digest=claim.request.digest)
     if claim.request.kind == "ray":
         digest = order["digest"] if key is None else digest_of(key)
         pool = storage.settings.pool(claim.request.pool)
