@@ -1,8 +1,9 @@
 """Signatures as MLflow writes them, and back.
 
 MLflow's types are fewer than Arrow's: a type that it has not becomes the next wider one, or `any`; lists lose their
-length, and params of a kind that MLflow does not know are left out. What a model logged here takes exactly stands
-beside it (`gristmill.mlflow.stored`); MLflow's form is for MLflow and for models of its own.
+length, fields of groups stand in alphabetical order, and params of a kind that MLflow does not know are left out. What
+a model logged here takes exactly stands beside it (`gristmill.mlflow.stored`); MLflow's form is for MLflow and for
+models of its own.
 """
 
 import datetime as dt

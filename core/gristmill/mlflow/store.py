@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gristmill.errors import AccessError, GristmillError, MissingExtraError, ModelError, RegistryError, SpecError
+from gristmill.mlflow.lock import file_lock
 from gristmill.mlflow.quiet import quiet
 
 __all__ = ["artifacts_of", "calling", "client_of"]
@@ -60,12 +61,24 @@ def _opened(uri: str, process: int) -> Any:  # noqa: ARG001 - a forked process o
 
 
 def _prepare(uri: str, database: Path) -> None:
-    """Create a store of this machine; what MLflow itself logs there is to lie beside it, not in a working folder."""
+    """Create a store of this machine where there is none: it is there whole, or not at all.
+
+    MLflow's own creating is not safe from another process that does the same. What MLflow itself logs in the store is
+    to lie beside it, and not in some working folder.
+    """
     from mlflow.tracking._tracking_service.utils import _get_store
 
-    if not database.exists():
-        database.parent.mkdir(parents=True, exist_ok=True)
-        _get_store(store_uri=uri, artifact_uri=artifacts_of(uri))
+    if database.exists():
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with file_lock(database.with_name(f".{database.name}.lock")):
+        if database.exists():
+            return
+        draft = database.with_name(f".{database.name}.new")
+        draft.unlink(missing_ok=True)  # of a process that was killed
+        store = _get_store(store_uri=f"sqlite:///{draft}", artifact_uri=artifacts_of(uri))
+        store.engine.dispose()
+        draft.rename(database)
 
 
 def artifacts_of(uri: str) -> str:
@@ -125,6 +138,10 @@ def calling(uri: str, what: str = "") -> Iterator[None]:
     except OSError as error:
         full = "; make room, or choose another place" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise RegistryError(f"the registry {uri}: {error}{full}") from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "sqlalchemy":
+            raise
+        raise _failed(_first_line(str(error)), uri, what) from error  # what MLflow lets through of its database
 
 
 def _translated(error: Any, uri: str, what: str) -> GristmillError:
@@ -141,6 +158,11 @@ def _translated(error: Any, uri: str, what: str) -> GristmillError:
         )
     if code in _WRONG:
         return SpecError(f"{about}the registry {uri} does not take it: {said}")
+    return _failed(said, uri, what)
+
+
+def _failed(said: str, uri: str, what: str) -> GristmillError:
+    about = f"{what}: " if what else ""
     if "readonly" in said or "unable to open database" in said:
         return AccessError(f"{about}the registry {uri} may not be written ({said})")
     return RegistryError(f"{about}the registry {uri} failed: {said}")
