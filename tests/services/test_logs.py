@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from gristmill.services.logs import ServerLog, read_logs
+from gristmill.services.logs import LogTail, ServerLog, read_logs
 from gristmill.storage.storage import Storage
 
 
@@ -26,6 +26,22 @@ def test_the_key_is_never_in_a_log(tmp_path: Path, storage: Storage) -> None:
     log.close()
     assert read_logs(storage, str(tmp_path)) == "args: {'api_key': '***'}\nError: *** is wrong\nbye"
     assert log.reason() == "Error: *** is wrong"
+
+
+def test_a_log_is_followed_line_by_line_into_the_next_file(tmp_path: Path, storage: Storage) -> None:
+    folder = tmp_path / "logs"
+    tail = LogTail(storage, str(folder))
+    assert tail.lines() == []
+    log = ServerLog(folder, secret=None, largest=20)
+    log.write(b"one\n")
+    log.write(b"half ")
+    assert tail.lines() == ["one"]
+    log.write(b"and half\n")
+    assert tail.lines() == ["half and half"]
+    log.write(b"last of this file\n")  # the next line begins another
+    log.write(b"first\n")
+    assert tail.lines() == ["first"]
+    log.close()
 
 
 def test_a_log_that_is_not_there_is_empty(tmp_path: Path, storage: Storage) -> None:

@@ -135,17 +135,14 @@ def _follow(service: "Service", *, as_json: bool) -> int:
     from gristmill.errors import ServiceNotFoundError
     from gristmill.services.status import ServiceStatus
 
-    told = 0
     is_told = False
     try:
+        tail = service.tail()
         while True:
             status = service.status  # before the log, so that its end is not missed
-            lines = service.logs().splitlines()
-            told = 0 if told > len(lines) else told  # the earliest were dropped
-            for line in lines[told:]:
-                sys.stderr.write(f"{printable(line)}\n")
+            while lines := tail.lines():
+                sys.stderr.writelines(f"{printable(line)}\n" for line in lines)
             sys.stderr.flush()
-            told = len(lines)
             if status is ServiceStatus.RUNNING and not is_told:
                 is_told = True
                 _print(service, as_json=as_json)

@@ -9,13 +9,14 @@ from typing import BinaryIO
 from gristmill.storage.location import is_local, join
 from gristmill.storage.storage import Storage
 
-__all__ = ["LOG", "ServerLog", "copy_logs", "read_logs"]
+__all__ = ["LOG", "LogTail", "ServerLog", "copy_logs", "read_logs"]
 
 LOG = "server.log"
 _EARLIER = "server.0.log"
 """What was written before the newest file was begun; it sorts first."""
 
 _LARGEST = 32 * 1024**2
+_AT_ONCE = 1024**2
 _TAIL_LINES = 40
 _LONGEST_LINE = 64 * 1024
 
@@ -74,6 +75,38 @@ def read_logs(storage: Storage, folder: str) -> str:
         with contextlib.suppress(FileNotFoundError):
             texts.append(storage.read_bytes(join(folder, name)).decode(errors="replace"))
     return "".join(texts)
+
+
+class LogTail:
+    """What a server prints, from the beginning of its newest file on, without reading anything twice.
+
+    Args:
+        storage: where.
+        folder: of the logs.
+    """
+
+    def __init__(self, storage: Storage, folder: str) -> None:
+        self._storage = storage
+        self._place = join(folder, LOG)
+        self._offset = 0
+        self._half = b""
+
+    def lines(self) -> list[str]:
+        """The whole lines since the last call, a megabyte of them at most."""
+        try:
+            size = self._storage.info(self._place).size
+            if size < self._offset:  # a new file was begun
+                self._offset, self._half = 0, b""
+            if size == self._offset:
+                return []
+            with self._storage.open(self._place) as file:
+                file.seek(self._offset)
+                data: bytes = file.read(_AT_ONCE)
+        except FileNotFoundError:
+            return []
+        self._offset += len(data)
+        whole, _, self._half = (self._half + data).rpartition(b"\n")
+        return whole.decode(errors="replace").splitlines()
 
 
 def copy_logs(storage: Storage, source: Path, folder: str) -> None:

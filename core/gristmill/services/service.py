@@ -8,7 +8,7 @@ from typing import Any
 from gristmill.errors import AccessError, GristmillError, JobNotFoundError, ServiceFailedError
 from gristmill.jobs.cluster import cluster_at
 from gristmill.jobs.process import is_alive
-from gristmill.services.logs import read_logs
+from gristmill.services.logs import LogTail, read_logs
 from gristmill.services.record import ServiceRecord, StartRecord
 from gristmill.services.status import ServiceStatus
 
@@ -107,6 +107,11 @@ class Service:
             AccessError: the log is on another machine until the service has ended.
         """
         return _logs_of(self.record, self.record.newest(), limit)
+
+    def tail(self) -> LogTail:
+        """What its server prints from now on and has printed, for following it on its own machine."""
+        start = self.record.newest()
+        return LogTail(self.record.storage, start.claim().log or start.logs)
 
     def show_logs(self, limit: int = 100) -> None:
         """Print the end of its log."""
