@@ -13,10 +13,11 @@ from gristmill.inputs.opening import InputFile, named, open_location
 from gristmill.partitions.keys import comparable, sorted_order
 from gristmill.storage.storage import Storage
 
-__all__ = ["PIECE_BYTES", "Cut", "Run", "Runs"]
+__all__ = ["Cut", "Run", "Runs"]
 
-PIECE_BYTES = 256 * 1024
-"""A run is read in pieces of about so many bytes."""
+_PIECE_BYTES = 256 * 1024
+_PIECES = 256
+"""A run is read in so many pieces, or more where they would be larger than that."""
 
 _OPEN = 128
 """Files of runs that are open at the same time, and pieces that are held between two reads of them."""
@@ -28,6 +29,11 @@ Cut = tuple[Any, bool]
 class Run:
     """Rows sorted by key, cut into pieces: ordinary keys, then those of NaN, then null.
 
+    Args:
+        rows: in the order of the input.
+        place: of the column of keys.
+        piece_bytes: of one piece, about.
+
     Attributes:
         firsts: the first key of each piece of ordinary keys.
         rows: the rows of each piece.
@@ -36,7 +42,7 @@ class Run:
         nan: how many come after these, with NaN for a key; the rest have null.
     """
 
-    def __init__(self, rows: pa.RecordBatch, place: int) -> None:
+    def __init__(self, rows: pa.RecordBatch, place: int, *, piece_bytes: int) -> None:
         keys = comparable(rows.column(place))
         order = sorted_order(keys)
         keys = keys.take(order)
@@ -44,7 +50,7 @@ class Run:
         count = len(keys)
         nulls = keys.null_count
         strange = int(pc.sum(pc.is_nan(keys)).as_py() or 0) if kinds.is_floating(keys.type) else 0
-        step = max(1, count * PIECE_BYTES // max(PIECE_BYTES, rows.nbytes))
+        step = max(1, count * piece_bytes // max(1, rows.nbytes))
         self.pieces: list[pa.RecordBatch] = []
         starts = []
         numbers = []
@@ -133,7 +139,8 @@ class Runs:
 
     def _sorted(self) -> Run:
         batches, self._held, self._held_bytes = self._held, [], 0
-        return Run(pa.concat_batches(batches), self._place)
+        piece_bytes = max(1, min(_PIECE_BYTES, self._run_bytes // _PIECES))
+        return Run(pa.concat_batches(batches), self._place, piece_bytes=piece_bytes)
 
     def end(self) -> None:
         """All rows are in; what is held stays in memory."""
