@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.model_registry import ModelRegistry, tiny_folder
 from tests.services.conftest import Serve
 
 import gristmill
 from gristmill.errors import GristmillError, LocationError, ModelError, SpecError
+from gristmill.services.checks import check_service
 from gristmill.services.keys import local_folder
 from gristmill.settings import Settings
+from gristmill.storage.storage import Storage
 
 
 def _model(folder: Path, architecture: str, *, template: bool = True) -> Path:
@@ -88,6 +91,37 @@ def test_a_model_that_answers_no_chats_is_refused(serve: Serve, tmp_path: Path) 
         serve(model=_model(tmp_path / "bert", "BertModel"))
     with pytest.raises(ModelError, match="has no chat template; give one with --chat-template"):
         serve(model=_model(tmp_path / "base", "LlamaForCausalLM", template=False))
+
+
+def test_a_registered_model_is_served_from_its_files_and_only_where_it_is_a_language_model(
+    model_registry: ModelRegistry, tmp_path: Path
+) -> None:
+    config = json.dumps({"architectures": ["LlamaForCausalLM"]})
+    files = {
+        "MLmodel": _mlmodel(form="checkpoint", task="text-generation"),
+        "checkpoint/config.json": config,
+        "checkpoint/chat_template.jinja": "{{ messages }}",
+    }
+    model_registry.register("qwen", tiny_folder(tmp_path / "qwen", files))
+    model_registry.register("prices", tiny_folder(tmp_path / "prices", {"MLmodel": _mlmodel(form="custom")}))
+    storage = model_registry.storage
+    how = {"pool": "local", "engine_args_override": [], "served_model_name": None}
+    checked = check_service(storage, str(tmp_path / "home"), "models:/qwen", **how)
+    assert (checked.request.model, checked.request.served_model) == ("models:/qwen/1", "qwen")
+    assert checked.request.digest is not None
+    assert checked.local_model is not None
+    assert checked.local_model.startswith(f"hf:{model_registry.cache}/")
+    with pytest.raises(ModelError, match="model 'models:/prices/1' is not a checkpoint of a language model"):
+        check_service(storage, str(tmp_path / "home"), "models:/prices", **how)
+    cluster = {"far": gristmill.PoolSettings(kind="ray", address="http://far.example:8265")}
+    far = Storage(model_registry.settings.model_copy(update={"pools": cluster}))
+    with pytest.raises(SpecError, match="is on this machine's disk, which the pool's cluster cannot reach"):
+        check_service(far, str(tmp_path / "home"), "models:/qwen", **{**how, "pool": "far"})
+
+
+def _mlmodel(**entries: str) -> str:
+    told = {"version": 1, "functions": {}, "default_function": None, **entries}
+    return json.dumps({"flavors": {}, "metadata": {"gristmill": told}})  # JSON is YAML
 
 
 def test_a_home_that_cannot_hold_a_service_is_refused(tmp_path: Path) -> None:
