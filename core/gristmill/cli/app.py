@@ -13,6 +13,7 @@ from gristmill.cli.models import models
 from gristmill.cli.output import output
 from gristmill.cli.run import EXAMPLES, run
 from gristmill.cli.serve import serve, services
+from gristmill.cli.sql import SQL_EXAMPLES, sql
 
 __all__ = ["app"]
 
@@ -46,6 +47,7 @@ app.command(no_args_is_help=True, epilog=EXAMPLES, short_help="Run a model over 
 )
 app.command(no_args_is_help=True, short_help="The files at a location, as run --files sees them.")(files)
 app.command(no_args_is_help=True, short_help="A finished output: its manifest and first rows.")(output)
+app.command(no_args_is_help=True, epilog=SQL_EXAMPLES, short_help="SQL in which models are functions.")(sql)
 app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")
 app.command(no_args_is_help=True, short_help="A chat model under an address that speaks the OpenAI API.")(serve)

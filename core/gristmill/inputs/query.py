@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-__all__ = ["QuerySource", "query"]
+__all__ = ["QuerySource", "located", "open_filesystems", "query"]
 
 _BATCH = 65_536
 _STAGE = re.compile(r"'(@[^'\n]+)'")
@@ -38,7 +38,7 @@ class QuerySource:
     def __init__(self, sql: str, storage: Storage) -> None:
         self.sql = sql
         self.storage = storage
-        self._resolved = _STAGE.sub(self._stage, sql)
+        self._resolved = located(sql, storage)
         connection = self._connect()
         try:
             _check_select(connection, self._resolved)
@@ -91,14 +91,6 @@ class QuerySource:
         reader = pa.RecordBatchReader.from_batches(self._schema, self.batches())
         return reader.__arrow_c_stream__(requested_schema)
 
-    def _stage(self, match: "re.Match[str]") -> str:
-        """A quoted stage path as its location; other text that begins with `@` stays."""
-        try:
-            location = self.storage.resolve(match[1], what="query")
-        except LocationError:
-            return match[0]
-        return "'" + location.replace("'", "''") + "'"
-
     def _connect(self) -> Any:
         try:
             import duckdb
@@ -107,9 +99,32 @@ class QuerySource:
 
         settings = {"autoinstall_known_extensions": False, "python_enable_replacements": False}
         connection = duckdb.connect(":memory:", config=settings)
-        for scheme in {found.lower() for found in _URL.findall(self._resolved)} - {"file"}:
-            connection.register_filesystem(self.storage.filesystem(f"{scheme}://any"))
+        open_filesystems(connection, self._resolved, self.storage)
         return connection
+
+
+def located(sql: str, storage: Storage) -> str:
+    """The SQL with quoted stage paths as their locations; other text that begins with `@` stays.
+
+    Example:
+        >>> located("SELECT * FROM '@lake/x.parquet'", Storage(Settings(stages={"lake": "/data/lake"})))
+        "SELECT * FROM '/data/lake/x.parquet'"
+    """
+
+    def location(match: "re.Match[str]") -> str:
+        try:
+            found = storage.resolve(match[1], what="query")
+        except LocationError:
+            return match[0]
+        return "'" + found.replace("'", "''") + "'"
+
+    return _STAGE.sub(location, sql)
+
+
+def open_filesystems(connection: Any, sql: str, storage: Storage) -> None:
+    """Let a connection open the URLs that stand in some SQL, with the settings' options."""
+    for scheme in {found.lower() for found in _URL.findall(sql)} - {"file"}:
+        connection.register_filesystem(storage.filesystem(f"{scheme}://any"))
 
 
 def _bare(sql: str) -> str:

@@ -1,0 +1,75 @@
+"""Rows in the formats that other tools read."""
+
+import io
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gristmill.wording.text import plain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["chunks", "write_parquet"]
+
+
+def write_parquet(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", output: Path) -> None:
+    """Write batches to one file, one after the other."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(output, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def chunks(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", *, as_csv: bool) -> Iterator[str]:
+    """The text of batches: CSV with a line of names, or a JSON array with a line for each row.
+
+    In CSV, nested values are JSON.
+
+    Example:
+        >>> rows = pa.record_batch({"id": [1, 2], "tags": [["a"], None]})
+        >>> print("".join(chunks([rows], rows.schema, as_csv=False)), end="")
+        [
+        {"id": 1, "tags": ["a"]},
+        {"id": 2, "tags": null}
+        ]
+    """
+    if as_csv:
+        yield from _csv(batches, schema)
+        return
+    opening = "[\n"
+    for batch in batches:
+        for row in batch.to_pylist():
+            yield opening + json.dumps(plain(row), ensure_ascii=False)
+            opening = ",\n"
+    yield "[]\n" if opening.startswith("[") else "\n]\n"
+
+
+def _csv(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") -> Iterator[str]:
+    import pyarrow as pa
+    import pyarrow.csv as csv
+
+    def text(batch: pa.RecordBatch, *, header: bool) -> str:
+        buffer = io.BytesIO()
+        csv.write_csv(batch, buffer, csv.WriteOptions(include_header=header))
+        return buffer.getvalue().decode()
+
+    yield text(_flat(pa.RecordBatch.from_pylist([], schema=schema)), header=True)
+    for batch in batches:
+        yield text(_flat(batch), header=False)
+
+
+def _flat(batch: "pa.RecordBatch") -> "pa.RecordBatch":
+    """The batch without types that CSV has no text for."""
+    import pyarrow as pa
+
+    columns = []
+    for column in batch.columns:
+        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            values = [None if v is None else json.dumps(plain(v), ensure_ascii=False) for v in column.to_pylist()]
+            columns.append(pa.array(values, pa.string()))
+        else:
+            columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
