@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from gristmill.engines.vllm import library
@@ -26,6 +27,7 @@ _SERVE_NEEDS = ("ray", "fastapi", "uvicorn", "grpc_reflection", "mmh3")
 _NEEDS = "a service answers chats: it needs a model that generates text (hf:, models:) or 'echo:chat'"
 
 
+@dataclass(frozen=True, slots=True)
 class CheckedService:
     """A request that can be granted, and the model as it is on this machine.
 
@@ -34,9 +36,8 @@ class CheckedService:
         local_model: `hf:<folder or name>` or `echo:chat`; None for one that a cluster fetches by itself.
     """
 
-    def __init__(self, request: ServiceRequest, local_model: str | None) -> None:
-        self.request = request
-        self.local_model = local_model
+    request: ServiceRequest
+    local_model: str | None
 
 
 def check_service(
