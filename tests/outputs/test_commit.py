@@ -26,6 +26,18 @@ def test_what_was_appended_is_read_back_as_it_was(place: Somewhere) -> None:
     assert list(log_of(place, 2).load(ShardProgress(2))) == commits
 
 
+def test_partitions_and_the_rows_that_were_written_are_kept(place: Somewhere) -> None:
+    commits = [
+        Commit(0, 0, 9, "a.parquet", 10, 0, "s", last=True, partitions=3, written=4),
+        Commit(1, 0, 5, None, 0, 0, "", last=True, partitions=2, written=0),
+        Commit(2, 0, 5, "b.parquet", 10, 0, "s", last=True, partitions=2),
+    ]
+    log = log_of(place, 1)
+    log.append(commits)
+    assert list(log.in_order(3)) == commits
+    assert [one.height for one in commits] == [4, 0, 5]
+
+
 def test_all_generations_count_and_the_first_commit_of_a_row_wins(place: Somewhere) -> None:
     first, second = log_of(place, 1), log_of(place, 2)
     second.append([commit(0, by="late"), commit(1, by="late")])

@@ -33,6 +33,24 @@ def test_the_location_holds_the_parts_in_order_and_the_sentinel_only(place: Some
     assert_output(work)
 
 
+def test_partitions_have_other_numbers_of_rows_in_the_output(place: Somewhere) -> None:
+    work = Work(place.storage, place.location, "job-a").do()
+    first, second, _ = work.log.in_order(3)
+    commits = [
+        first._replace(rows=10, partitions=4, written=2),
+        second._replace(rows=1, partitions=1, written=2),
+        Commit(2, 0, 5, None, 0, 0, "", last=True, partitions=2, written=0),
+    ]
+    claim = claim_location(place.storage, place.location, job="job-a", generation=1, home="/home", is_live=dead)
+    manifest = publish(
+        place.storage, place.location, claim, commits, shards=3, staging=work.staging, mode=SaveMode.ERROR,
+        header=header("job-a"),
+    )  # fmt: skip
+    assert (manifest.rows, manifest.input_rows, manifest.partitions) == (4, 16, 7)
+    assert [file.rows for file in manifest.files] == [2, 2]
+    assert read_output(place.storage, place.location)["row"].to_pylist() == [0, 1, 2, 3]
+
+
 def test_publishing_again_changes_nothing(place: Somewhere) -> None:
     work = Work(place.storage, place.location, "job-a").do()
     first = work.publish(SaveMode.ERROR)

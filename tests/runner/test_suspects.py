@@ -49,3 +49,19 @@ def test_after_a_row_that_kills_the_far_half_of_the_rest_comes_first() -> None:
     _, suspect, far, near = after_death(Task(1, SHARD, careful=True), announced=(39, 40), reason="SIGKILL")
     assert (suspect.start, suspect.stop) == (39, 40)
     assert [(piece.start, piece.stop, piece.careful) for piece in (far, near)] == [(70, None, False), (40, 70, False)]
+
+
+def test_a_partition_is_never_cut_and_is_convicted_like_a_row() -> None:
+    task = Task(1, SHARD, careful=True)
+    before, suspect, after = after_death(task, announced=(30, 40), reason="SIGKILL", is_partition=True)
+    assert [(piece.start, piece.stop) for piece in (before, suspect, after)] == [(0, 30), (30, 40), (40, None)]
+    assert (suspect.deaths, suspect.verdict) == (1, None)
+    (convicted,) = after_death(suspect, announced=(30, 40), reason="SIGKILL", is_partition=True)
+    assert convicted.verdict is not None
+    assert "each time it ran this partition" in convicted.verdict.message
+
+
+def test_a_partition_of_one_row_leaves_the_rest_whole_too() -> None:
+    task = Task(1, SHARD, careful=True)
+    _, _, after = after_death(task, announced=(39, 40), reason="SIGKILL", is_partition=True)
+    assert (after.start, after.stop) == (40, None)

@@ -50,3 +50,15 @@ def test_a_rate_over_an_unknown_number_of_rows_is_judged_at_the_end() -> None:
     assert tally(policy, rows=100, errors=50).stop_reason() is None
     assert "max_error_rate=0.1" in str(tally(policy, rows=100, errors=50).final_reason())
     assert tally(policy, rows=100, errors=10).final_reason() is None
+
+
+def test_failures_of_partitions_are_counted_of_partitions() -> None:
+    policy = ErrorPolicy(OnError.RECORD, max_error_rate=0.5)
+    tally = Tally(policy, rows_total=1_000, noun="partition", tried_total=4)
+    tally.add(rows=900, errors=2, shard=0, tried=3)
+    assert tally.stop_reason() is None
+    assert (tally.final_reason() or "").startswith("2 of 3 partitions failed, more than max_error_rate=0.5")
+    tally.add(rows=100, errors=1, shard=1, tried=1)
+    assert (tally.stop_reason() or "").startswith(
+        "stopped: 3 partitions failed, more than max_error_rate=0.5 of 4 part"
+    )

@@ -100,7 +100,7 @@ class PartitionRunner:
             if start == stop:  # a block begins with a partition, or is empty
                 continue
             partition = self._open
-            if partition is None or start > 0 or starts[0] == 0:
+            if partition is None or start > 0 or starts[:1] == [0]:
                 yield from self._finish(announce)
                 if self._budget.is_spent:
                     return
