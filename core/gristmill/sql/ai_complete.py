@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
@@ -31,6 +32,7 @@ from gristmill.storage.storage import Storage
 __all__ = ["AiFunctions"]
 
 _MESSAGES = "messages"
+_IDLE_SECONDS = 60.0
 _AHEAD = 2
 """Blocks of rows with files, of some 32 MiB each, that wait for their answers."""
 
@@ -151,9 +153,17 @@ class AiFunctions:
             if query is None or query.number != number:
                 if query is not None:
                     query.stop(QueryStoppedError("another query has begun"))
+                self._drop_idle()
                 query = self._queries[connection] = Query(number)
+            query.touched = time.monotonic()
         query.raise_for_failure()
         return query
+
+    def _drop_idle(self) -> None:
+        """Forget queries of other connections, which may be over; one that goes on would ask again what it knew."""
+        late = time.monotonic() - _IDLE_SECONDS
+        for connection in [one for one, query in self._queries.items() if query.touched < late and query.is_idle]:
+            del self._queries[connection]
 
     def _asker(self, query: Query, name: str) -> Asker:
         with query.naming:

@@ -5,6 +5,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gristmill.chat.response import chat_response
@@ -109,10 +110,16 @@ class Query:
 
     Args:
         number: of the query, in its connection.
+
+    Attributes:
+        touched: when it last had rows, by the monotonic clock.
+        askers: whom its rows name, as they name them.
+        naming: held while a name is looked up.
     """
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.touched = 0.0
         self.askers: dict[str, Asker] = {}
         self.naming = threading.Lock()
         self._lock = threading.Lock()
@@ -147,6 +154,11 @@ class Query:
                 del self._memo[key]
                 self._counted.remove(key)
                 self._bytes -= _size(oldest)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it is on its way."""
+        return not self._open and not self._calls
 
     def raise_for_failure(self) -> None:
         """Raise what ended the query, if anything did."""
@@ -257,6 +269,13 @@ class Asker:
             if query.opened(request):
                 self._running += 1
                 request.task = asyncio.get_running_loop().create_task(self._run(query, request))
+                request.task.add_done_callback(partial(self._ended, query, request))
+
+    def _ended(self, query: Query, request: Request, _task: "asyncio.Task[None]") -> None:
+        """A request is over, perhaps cancelled before it began."""
+        self._running -= 1
+        query.closed(request)
+        self._pump()
 
     async def _run(self, query: Query, request: Request) -> None:
         try:
@@ -265,10 +284,6 @@ class Asker:
             request.error = error
         except Exception as error:  # noqa: BLE001 - raised in the threads that wait: an outage, a key, a defect
             query.fail(error)
-        finally:
-            self._running -= 1
-            query.closed(request)
-            self._pump()
 
     async def _ask(self, request: Request) -> Answer:
         assert request.messages is not None
