@@ -18,6 +18,7 @@ from gristmill.settings import Settings
 from gristmill.storage.storage import Storage
 from tests.chat_service import chat_service as chat_service
 from tests.cluster import cluster as cluster
+from tests.mlflow_server import mlflow_server as mlflow_server
 from tests.model_registry import model_registry as model_registry
 from tests.model_registry import registry_template as registry_template
 
