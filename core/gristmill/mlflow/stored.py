@@ -2,7 +2,7 @@
 
 Models logged by Gristmill carry an entry `gristmill` in the file's metadata::
 
-    {"version": 1, "form": ..., "functions": {name: signature}, "default_function": name or None}
+    {"version": 1, "form": ..., "functions": {name: signature}, "order": [name], "default_function": name or None}
 
 Forms, and where they lie in the model's folder:
 
@@ -59,6 +59,7 @@ class Told:
             "version": _VERSION,
             "form": self.form,
             "functions": {name: signature_to_dict(signature) for name, signature in self.functions.items()},
+            "order": list(self.functions),  # MLflow sorts the entries of a dict
             "default_function": self.default_function,
         }
         more = {"hub": self.hub, "task": self.task}
@@ -127,7 +128,8 @@ class StoredModel:
                 f"{folder or 'the stored model'} was logged by another version of Gristmill, in a form that this one "
                 "does not know; update gristmill"
             )
-        functions = {name: signature_from_dict(written) for name, written in told.get("functions", {}).items()}
+        written = told.get("functions", {})
+        functions = {name: signature_from_dict(written[name]) for name in told.get("order", written)}
         if told["form"] == "flavor" and not any(one.inputs or one.outputs or one.params for one in functions.values()):
             functions = _functions_of(file)  # what MLflow has found out itself, as from type hints
         hub = told.get("hub")

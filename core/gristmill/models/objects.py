@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Literal
@@ -264,9 +265,15 @@ def _local_modules() -> Iterator[ModuleType]:
             or not isinstance(module, ModuleType)
         ):
             continue
-        parents = Path(origin).resolve().parents
-        if not any(folder in parents for folder in installed):
+        if not _is_installed(origin.rpartition("/")[0], installed):
             yield module
+
+
+@cache
+def _is_installed(folder: str, installed: tuple[Path, ...]) -> bool:
+    """Whether a folder of modules is among the installed ones; thousands of modules stand in some hundred folders."""
+    real = Path(folder).resolve()
+    return any(real.is_relative_to(root) for root in installed)
 
 
 @contextmanager
