@@ -1,6 +1,7 @@
 """`Target`: a function of a model, found and described, before anything is known of its rows."""
 
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -8,15 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from gristmill.engines.protocol import Engine, ModelInfo
-from gristmill.engines.registry import load_engine
+from gristmill.engines.python import describe_object
+from gristmill.engines.registry import engine_for, load_engine
 from gristmill.errors import ModelError
-from gristmill.models.objects import ModelObject
+from gristmill.models.objects import ModelObject, object_kind
 from gristmill.models.reference import parse_reference
 from gristmill.models.signature import Signature
 from gristmill.spec.engine import EngineOptions
 from gristmill.storage.storage import Storage
 from gristmill.submission.checks import choose_function
-from gristmill.submission.model import FoundModel, find_model
+from gristmill.submission.model import OBJECT, FoundModel, find_model
 
 __all__ = ["Target", "found_model", "target_of"]
 
@@ -49,7 +51,11 @@ def found_model(model: Any, storage: Storage, engine_options: Mapping[str, Any] 
         ModelError: there is no such model, or it cannot be run here.
         SpecError: the engine does not know an option.
     """
-    return find_model(model, storage, EngineOptions.of(engine_options), warm=_Seen(storage))
+    options = EngineOptions.of(engine_options)
+    if not isinstance(model, str | os.PathLike):  # an object stays as it is: it is neither hashed nor pickled
+        given = ModelObject(model, object_kind(model))
+        return FoundModel(given, engine_for(OBJECT, options), options.for_engine(), describe_object(given), {})
+    return find_model(model, storage, options, warm=_Seen(storage))
 
 
 def target_of(

@@ -1,0 +1,91 @@
+"""Batches of several threads in one call."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from gristmill.engines.protocol import EngineDeadError
+from gristmill.inplace.together import Together
+
+Infer = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+
+def doubled(batch: pa.RecordBatch) -> pa.RecordBatch:
+    if pc.any(pc.less(batch["x"], 0)).as_py():
+        raise ValueError(f"{min(batch['x'].to_pylist())} is below zero")
+    return pa.record_batch({"twice": pc.multiply(batch["x"], 2)})
+
+
+def in_threads(together: Together, values: list[int], *, threads: int, calls: int) -> dict[int, list[object]]:
+    """What each thread got for its own value, call by call; all start together."""
+    start = threading.Barrier(threads)
+
+    def work(value: int) -> list[object]:
+        start.wait()
+        found: list[object] = []
+        for call in range(calls):
+            try:
+                found.append(together(pa.record_batch({"x": [value, value + call]})).to_pydict()["twice"])
+            except (ValueError, EngineDeadError) as error:
+                found.append(str(error))
+        return found
+
+    with ThreadPoolExecutor(threads) as pool:
+        return dict(zip(values, pool.map(work, values), strict=True))
+
+
+def test_each_thread_gets_the_outputs_of_its_own_rows() -> None:
+    sizes = []
+
+    def infer(batch: pa.RecordBatch) -> pa.RecordBatch:
+        sizes.append(batch.num_rows)
+        return doubled(batch)
+
+    found = in_threads(Together(infer), [1, 10, 100], threads=3, calls=200)
+    for value, outputs in found.items():
+        assert outputs == [[2 * value, 2 * (value + call)] for call in range(200)]
+    assert sum(sizes) == 3 * 200 * 2
+    assert max(sizes) > 2
+
+
+def test_rows_that_fail_fail_their_own_thread() -> None:
+    found = in_threads(Together(doubled), [1, -5], threads=2, calls=50)
+    assert found[1] == [[2, 2 * (1 + call)] for call in range(50)]
+    assert set(found[-5]) == {"-5 is below zero"}
+
+
+def test_a_dead_engine_is_told_to_all_and_asked_no_more() -> None:
+    calls = []
+
+    def infer(batch: pa.RecordBatch) -> pa.RecordBatch:
+        calls.append(batch)
+        raise EngineDeadError("gone")
+
+    found = in_threads(Together(infer), [1, 2], threads=2, calls=1)
+    assert found == {1: ["gone"], 2: ["gone"]}
+    assert len(calls) <= 2
+
+
+def test_a_thread_alone_waits_for_nobody_after_others_have_left() -> None:
+    together = Together(doubled)
+    in_threads(together, [1, 2], threads=2, calls=5)
+    for _ in range(300):
+        assert together(pa.record_batch({"x": [3]})).to_pydict() == {"twice": [6]}
+
+
+def test_an_answer_of_another_length_is_no_answer_for_others() -> None:
+    def infer(batch: pa.RecordBatch) -> pa.RecordBatch:
+        return doubled(batch.slice(0, batch.num_rows - 1)) if batch.num_rows > 2 else doubled(batch)
+
+    found = in_threads(Together(infer), [1, 2], threads=2, calls=20)
+    assert found[2] == [[4, 2 * (2 + call)] for call in range(20)]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_any_number_of_threads_ends(threads: int) -> None:
+    values = list(range(threads))
+    assert len(in_threads(Together(doubled), values, threads=threads, calls=100)) == threads
