@@ -1,0 +1,139 @@
+"""The plan of a run over partitions: fixed once, for every run of the job."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import gristmill
+from gristmill import InputSpec, JobSpec, JobStatus, OutputSpec, Settings, partitioned_api
+from gristmill.errors import PartitionError
+from gristmill.inputs.files import open_files
+from gristmill.plan.planner import plan_shards
+from gristmill.plan.policy import ShardPolicy
+from gristmill.plan.store import read_plan, write_plan
+from gristmill.runner.plan import RunPlan, StoppedError, group_rows, known_plan
+from gristmill.spec.request import InputSource, JobRequest
+from gristmill.spec.schema_text import schema_to_text
+from gristmill.storage.storage import Storage
+
+
+@pytest.fixture
+def request_(storage: Storage, tmp_path: Path) -> JobRequest:
+    """A job over 90 rows in 30 partitions, planned and not yet grouped."""
+    (tmp_path / "input").mkdir()
+    rows = pa.table({"key": [f"k{at % 30:02d}" for at in range(90)], "x": range(90)})
+    pq.write_table(rows, tmp_path / "input" / "rows.parquet", row_group_size=20)
+    source = open_files(storage, tmp_path / "input")
+    staging = str(tmp_path / "out" / "_gristmill" / "job")
+    plan = write_plan(storage, f"{staging}/plan.parquet", plan_shards(storage, source, ShardPolicy()))
+    return JobRequest(
+        name="job",
+        key="job",
+        model="python:x:X",
+        engine="python_generic",
+        function="total",
+        source=InputSource(kind="location", text=source.location, format="parquet"),
+        input_schema=schema_to_text(source.schema),
+        location=str(tmp_path / "out"),
+        staging=staging,
+        owner="me",
+        created=0.0,
+        shards=plan.shards,
+        rows=plan.rows,
+        function_kind="partitioned",
+        partition_column="key",
+    )
+
+
+def grouped(
+    storage: Storage, request: JobRequest, *, generation: int = 1, most_bytes: int = 10**6, stop: str | None = None
+) -> RunPlan:
+    return group_rows(
+        storage,
+        request,
+        generation=generation,
+        parallelism=2,
+        most_bytes=most_bytes,
+        stop_reason=lambda: stop,
+    )
+
+
+def test_rows_are_grouped_once_and_every_later_run_reads_the_same_shards(
+    storage: Storage, request_: JobRequest
+) -> None:
+    assert known_plan(storage, request_) is None
+    plan = grouped(storage, request_)
+    assert plan.partitions == 30
+    assert known_plan(storage, request_) == plan
+    shards = list(read_plan(storage, plan.location))
+    assert len(shards) == plan.shards == 8
+    assert sum(shard.rows or 0 for shard in shards) == 90
+
+
+def test_of_two_runners_at_once_the_second_takes_the_plan_of_the_first(
+    storage: Storage, request_: JobRequest, tmp_path: Path
+) -> None:
+    first = grouped(storage, request_)
+    pointer = Path(request_.staging) / "partitions.json"
+    content = pointer.read_bytes()
+    pointer.unlink()
+    second = grouped(storage, request_, generation=2)  # began before the first was done
+    assert second.location != first.location
+    assert grouped(storage, request_, generation=3) == second
+    assert pointer.read_bytes() != content
+
+
+def test_what_stops_the_run_stops_the_grouping_and_leaves_nothing(storage: Storage, request_: JobRequest) -> None:
+    with pytest.raises(StoppedError, match="cancelled"):
+        grouped(storage, request_, stop="cancelled")
+    assert known_plan(storage, request_) is None
+    assert [path.name for path in Path(request_.staging).rglob("*.parquet")] == ["plan.parquet"]
+
+
+def test_a_partition_that_is_too_large_leaves_nothing(storage: Storage, request_: JobRequest) -> None:
+    with pytest.raises(PartitionError, match="the partition key=k00 has 3 rows of"):
+        grouped(storage, request_, most_bytes=10)
+    assert known_plan(storage, request_) is None
+
+
+def test_other_jobs_have_the_plan_that_was_made_for_them(storage: Storage, request_: JobRequest) -> None:
+    by_row = request_.model_copy(update={"function_kind": "scalar", "partition_column": None})
+    assert known_plan(storage, by_row) == RunPlan(f"{request_.staging}/plan.parquet", request_.shards)
+
+
+class Sums:
+    """Adds up."""
+
+    @partitioned_api(outputs={"total": "int64"})
+    def total(self, rows: pa.RecordBatch) -> dict[str, list[int]]:
+        return {"total": [sum(rows["x"].to_pylist())]}
+
+
+@pytest.mark.parametrize("column", ["key", None])
+def test_a_job_whose_partition_is_too_large_goes_on_once_it_may_be(
+    settings: Settings, tmp_path: Path, column: str | None
+) -> None:
+    rows = pa.table({"key": ["a", "b", "a"], "x": [1, 2, 3]})
+
+    def run(most: int | None) -> gristmill.Job:
+        return gristmill.run_batch(
+            Sums,
+            rows,
+            compute_pool="inline",
+            input_spec=InputSpec(partition_column=column),
+            output_spec=OutputSpec(location=tmp_path / "out", mode="overwrite"),
+            job_spec=JobSpec(job_name="sums", block=True),
+            settings=settings.model_copy(update={"max_partition_bytes": most}),
+        )
+
+    job = run(20)
+    assert job.status is JobStatus.FAILED
+    which = "the input, which is one partition," if column is None else "the partition key=a"
+    assert f"{which} has {3 if column is None else 2} rows of" in job.message
+    again = run(None)
+    assert (again.id, again.status) == (job.id, JobStatus.DONE), again.message
+    assert gristmill.read_output(tmp_path / "out", columns=["total"])["total"].to_pylist() == (
+        [6] if column is None else [4, 2]
+    )
