@@ -80,14 +80,15 @@ def run_batch(
 
     Args:
         model: a reference (`python:package.module:Class`, `pickle:<location>`, a `.joblib` or `.pkl` path,
-            `hf:<org/name or folder>`), or an object: an estimator, a custom model, a transformers pipeline, a function
-            over frames.
+            `hf:<org/name or folder>`, `models:/<name>/<version>`, `mlflow:<folder>`), or an object: an estimator, a
+            custom model, a transformers pipeline, a function over frames.
         X: the rows: a pyarrow table or dataset, a pandas or Polars frame, `list_files(...)`, `query(...)`.
         output_spec: where the results go.
         compute_pool: the pool's name in the settings; `inline`, `local` and `ray` are always there.
         input_spec: params and file columns.
         job_spec: name, replicas, resources, what to do with failing rows.
-        inference_engine_options: `{"engine": ..., "engine_args_override": [...]}` and the engine's own options.
+        inference_engine_options: `{"engine": ..., "engine_args_override": [...]}` and the engine's own options;
+            `registry`, where a `models:` reference is looked up if not in the settings' registry.
         query: SQL over files, instead of X.
         input_location: files or a glob of Parquet, CSV, JSONL or Arrow, instead of X.
         input_stage_location: the same as `input_location`.

@@ -8,6 +8,7 @@ import pytest
 from gristmill.settings import PoolSettings, Settings
 from gristmill.submission.reach import Look, reach
 from tests.conftest import S3Server
+from tests.model_registry import ModelRegistry
 
 
 def look(settings: Settings, field: str) -> Look:
@@ -79,3 +80,9 @@ def test_no_secret_is_told_of_a_store_that_repeats_it(settings: Settings, name: 
     problem = look(mine, "stages.s").problem
     assert problem
     assert "hunter2" not in json.dumps(problem)
+
+
+def test_a_registry_answers_or_says_why_not(model_registry: ModelRegistry):
+    assert look(model_registry.settings, "registry").found == f"{model_registry.address} answers, and has no models yet"
+    lost = model_registry.settings.model_copy(update={"registry": "http://127.0.0.1:9"})
+    assert "the registry http://127.0.0.1:9 does not answer" in look(lost, "registry").problem

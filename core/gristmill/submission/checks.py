@@ -204,7 +204,7 @@ def check_overlap(location: str, *, source: Source, rows: Any, home: str, model:
     if isinstance(source, FilesSource) and not has_magic(source.location):
         needed["the input"] = source.location
     scheme, _, target = model.partition(":") if isinstance(model, str) else ("", "", "")
-    if scheme in ("pickle", "hf") and (is_local(target) or "://" in target):
+    if scheme in ("pickle", "hf", "mlflow") and (is_local(target) or "://" in target):
         needed["the model"] = target
     needed["the settings' home"] = home
     for what, path in needed.items():

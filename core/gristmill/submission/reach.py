@@ -1,4 +1,4 @@
-"""Whether what the settings name can be reached from this machine: the home, the stages, the clusters."""
+"""Whether what the settings name can be reached from this machine: the home, the stages, the registry, the clusters."""
 
 import contextlib
 import secrets
@@ -51,6 +51,11 @@ def reach(settings: Settings) -> list[Look]:
             )
             for name, location in sorted(settings.stages.items())
         },
+        **(
+            {}
+            if settings.registry is None
+            else {"registry": (partial(_list_models, settings), "start the server, or correct the address")}
+        ),
         **{
             f"pools.{name}": (
                 partial(_ask, settings, pool.address),
@@ -137,6 +142,17 @@ def _list(settings: Settings, text: str) -> str:
                 filesystem.ls(bucket, detail=False)
         return f"{location} can be listed, and is not there yet: a job that writes to it creates it"
     return f"{location} can be listed"
+
+
+def _list_models(settings: Settings) -> str:
+    from gristmill.mlflow.address import trusted_address
+    from gristmill.mlflow.store import calling, client_of
+
+    address = trusted_address(None, settings)
+    client = client_of(address)
+    with calling(address):
+        there = client.search_registered_models(max_results=1)
+    return f"{address} answers{'' if there else ', and has no models yet'}"
 
 
 def _ask(settings: Settings, address: str) -> str:
