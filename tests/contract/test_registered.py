@@ -54,7 +54,8 @@ def test_a_registered_model_runs_by_its_signature_and_the_record_says_which(
     request = job.record.request()
     (entry,) = [path.name for path in model_registry.cache.iterdir() if path.is_dir()]
     assert (request.model, request.registry, request.model_digest) == (reference, None, entry)
-    assert gristmill.read_manifest(bench.output, settings=bench.settings).model == reference
+    manifest = gristmill.read_manifest(bench.output, settings=bench.settings)
+    assert (manifest.model, manifest.model_digest) == (reference, entry)
     with pytest.raises(SpecError, match="b"):
         bench.run(rows.drop_columns(["B"]), model="models:/sum/v1")
 

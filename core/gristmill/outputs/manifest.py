@@ -65,6 +65,7 @@ class ManifestHeader(BaseModel):
         key: what the caller reattaches by, where it gave something.
         fingerprint: digest of the request; another fingerprint is another job.
         model: the model reference.
+        model_digest: of a registered model: what tells its content; None for others.
         function: the function that ran.
         created: when the job was asked for.
         started: when its first runner started.
@@ -77,6 +78,7 @@ class ManifestHeader(BaseModel):
     key: str | None = None
     fingerprint: str
     model: str
+    model_digest: str | None = None
     function: str
     created: AwareDatetime
     started: AwareDatetime

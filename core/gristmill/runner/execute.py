@@ -278,6 +278,7 @@ class _Execution:
                 key=self.request.key,
                 fingerprint=self.request.fingerprint,
                 model=self.request.model,
+                model_digest=self.request.model_digest,
                 function=self.request.function,
                 created=datetime.fromtimestamp(self.request.created, UTC),
                 started=datetime.fromtimestamp(self.started, UTC),
