@@ -35,15 +35,19 @@ def _first_line(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline()
 
 
-def test_a_service_in_the_foreground_shows_its_log_and_ends_with_ctrl_c(services: Cli) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_service_in_the_foreground_shows_its_log_and_ends_with_its_command(
+    services: Cli, number: signal.Signals
+) -> None:
     process = services.start("serve", "echo:chat", "--name", "Chat", "--pool", "local")
     assert _first_line(process).split() == ["service", "chat"]  # once it answers
     (one,) = _listed(services)
     assert (one["name"], one["status"], one["model"]) == ("chat", "RUNNING", "echo:chat")
-    ended = services.interrupt(process)
-    assert ended.code == 130
-    assert "keeper: answers after" in ended.err
-    assert "Interrupted; the service 'chat' has ended." in ended.err
+    os.killpg(process.pid, number)  # as from a terminal
+    _out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "keeper: answers after" in err
+    assert "Interrupted; the service 'chat' has ended." in err
     assert _listed(services) == []
 
 

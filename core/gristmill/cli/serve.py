@@ -1,8 +1,10 @@
 """`gristmill serve`, and `gristmill services`: what is served, and the hold one has on it."""
 
+import signal
 import sys
 import time
 from datetime import UTC, datetime
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -76,7 +78,7 @@ def serve(
 ) -> None:
     """Serve a chat model under an address that speaks the OpenAI API.
 
-    Its log is printed until it ends or Ctrl-C drops it; with --detach it outlives this command. It asks for
+    Its log is printed until it ends, or Ctrl-C or SIGTERM drops it; with --detach it outlives this command. It asks for
     a key, which gristmill services show --key prints, and only this machine reaches it unless --host says otherwise.
     """
     said = _Interrupted()
@@ -109,6 +111,8 @@ def serve(
             service.raise_for_end()
             _print(service, as_json=as_json)
             return
+        for number in (signal.SIGHUP, signal.SIGTERM):  # a terminal that is closed, and what stops programs like this
+            signal.signal(number, _interrupt)
         try:
             code = _follow(service, as_json=as_json)
         except KeyboardInterrupt:
@@ -119,6 +123,10 @@ def serve(
                 said.text = f"\nInterrupted; the service {service.name!r} ran before, and goes on."
             raise
         raise typer.Exit(code)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _drop(service: "Service") -> None:

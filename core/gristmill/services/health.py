@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 __all__ = ["problem_of", "url_host"]
 
-_TIMEOUT = 10.0
+_TIMEOUT = 5.0
 _MOST = 1024**2
 
 
