@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from gristmill.chat.signature import MESSAGES
 from gristmill.engines.protocol import EngineDeadError
+from gristmill.engines.result import output_name
 from gristmill.errors import GristmillError, ModelError, SpecError
 from gristmill.inplace.cache import loaded_functions
 from gristmill.inplace.call import Call, call_of
@@ -126,6 +127,9 @@ class SqlFunction:
                 found = self._searched(batch, call, loaded)
         if found.schema.equals(self._outputs):
             return found
+        unnamed = [output_name(place) for place in range(len(self._outputs))]
+        if found.schema.names == unnamed:  # as the user has named them
+            found = found.rename_columns(self._outputs.names)
         fitted, errors = conform(found, self._outputs)
         for index, error in errors.items():
             raise ModelError(self._row(batch, index, f"{error.type}: {error.message}"))

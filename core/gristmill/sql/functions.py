@@ -38,12 +38,15 @@ def put(connection: Any, entries: Iterable[Entry], storage: Storage) -> tuple[st
     kind = "MACRO" if is_in_memory(connection) else "TEMP MACRO"
     query = "SELECT function_name FROM duckdb_functions() WHERE starts_with(function_name, ?)"
     known = {row[0] for row in connection.execute(query, [_MARK]).fetchall()}
+    macros = []
     for entry in wanted:
         udf = _udf_name(entry, storage)
         if udf not in known:
             known.add(udf)
             _create(connection, udf, entry, storage)
-        connection.execute(macro(entry, udf, kind=kind))
+        macros.append(macro(entry, udf, kind=kind))
+    if macros:
+        connection.execute(";\n".join(macros))
     return tuple(entry.name for entry in wanted)
 
 
