@@ -172,6 +172,8 @@ class AiFunctions:
                 target = named_target(name, self.storage)
                 if target.service is None:
                     target = one_of(target, in_loop(served_models(target.endpoint)))
+                else:
+                    query.services.append(target.service)
                 asker = query.askers[name] = in_loop(asker_of(target.endpoint, target.model))
             return asker
 

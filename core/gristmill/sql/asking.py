@@ -1,6 +1,7 @@
 """The requests of a SQL query: asked in one event loop, some at a time, each once."""
 
 import asyncio
+import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,9 @@ from gristmill.engines.openai.errors import EndpointError, ReplyError, RequestEr
 from gristmill.engines.openai.gate import Gate
 from gristmill.engines.openai.reply import Usage, read_choices, read_usage, whole
 from gristmill.engines.openai.request import ChatBody, estimate_tokens
+from gristmill.services.record import ServiceRecord
 from gristmill.sql.event_loop import shared_loop
+from gristmill.sql.target import why_ended
 
 __all__ = ["Answer", "Asker", "Query", "QueryStoppedError", "Request", "asker_of", "submit"]
 
@@ -24,6 +27,7 @@ _TRIAL = '[{"role": "user", "content": "Hi"}]'
 _ADVICE = "Run the query again once the service works"
 _MEMO_BYTES = 64 * 1024**2
 _ENTRY_BYTES = 400
+_LOOK_SECONDS = 2.0
 
 
 class QueryStoppedError(Exception):
@@ -96,7 +100,8 @@ class Call:
             Exception: what ended the query.
         """
         try:
-            self._all.wait()
+            while not self._all.wait(_LOOK_SECONDS if query.services else None):
+                query.look()
         except BaseException:  # Ctrl-C, where the query runs in the main thread
             query.stop(QueryStoppedError("the query was interrupted"))
             raise
@@ -114,6 +119,7 @@ class Query:
     Attributes:
         touched: when it last had rows, by the monotonic clock.
         askers: whom its rows name, as they name them.
+        services: those among them that are services of ours.
         naming: held while a name is looked up.
     """
 
@@ -121,6 +127,7 @@ class Query:
         self.number = number
         self.touched = 0.0
         self.askers: dict[str, Asker] = {}
+        self.services: list[ServiceRecord] = []
         self.naming = threading.Lock()
         self._lock = threading.Lock()
         self._memo: OrderedDict[bytes, Request] = OrderedDict()
@@ -164,6 +171,13 @@ class Query:
         """Raise what ended the query, if anything did."""
         if self._failure is not None:
             raise self._failure
+
+    def look(self) -> None:
+        """End the query where a service that it waits for has ended: that need not be found out by many tries."""
+        for service in self.services:
+            error = why_ended(service)
+            if error is not None:
+                self.stop(error)
 
     def stop(self, error: Exception) -> None:
         """Ask for nothing more, and raise this in whatever waits; from any thread."""
@@ -322,18 +336,20 @@ def _read(reply: Mapping[str, Any], count: int) -> tuple[Answer, Usage]:
     return Answer(choices[0].text, choices[0].finish_reason, response), usage
 
 
-_askers: dict[tuple[Endpoint, str], Asker] = {}
-_gates: dict[Endpoint, Gate] = {}
+_askers: dict[tuple[int, Endpoint, str], Asker] = {}
+_gates: dict[tuple[int, Endpoint], Gate] = {}
+"""By process, since a forked one has a loop of its own."""
 
 
 async def asker_of(endpoint: Endpoint, model: str) -> Asker:
     """The one that sends requests for a model; in the loop."""
-    asker = _askers.get((endpoint, model))
+    key = os.getpid(), endpoint, model
+    asker = _askers.get(key)
     if asker is None:
-        asker = _askers[endpoint, model] = Asker(endpoint, model)
+        asker = _askers[key] = Asker(endpoint, model)
     return asker
 
 
 def _gate(endpoint: Endpoint, gate: Gate) -> Gate:
     """The gate of an endpoint: its models share its window and its rates."""
-    return _gates.setdefault(endpoint, gate)
+    return _gates.setdefault((os.getpid(), endpoint), gate)

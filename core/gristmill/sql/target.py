@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from gristmill.engines.openai.endpoint import DEFAULT_ENDPOINT, Endpoint, endpoint_of
-from gristmill.errors import ServiceNotFoundError, SpecError
+from gristmill.errors import ServiceFailedError, ServiceNotFoundError, SpecError
 from gristmill.services.record import ServiceRecord, service_names
 from gristmill.services.status import ServiceStatus
 from gristmill.settings import EndpointSettings
 from gristmill.storage.storage import Storage
 
-__all__ = ["Target", "named_target", "one_of"]
+__all__ = ["Target", "named_target", "one_of", "why_ended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,22 @@ def one_of(target: Target, models: list[str] | None) -> Target:
     return Target(target.endpoint, models[0], target.service)
 
 
+def why_ended(service: ServiceRecord) -> Exception | None:
+    """Why a service of ours answers nobody any more; None while it may."""
+    try:
+        verdict = service.verdict()
+    except ServiceNotFoundError:
+        return ServiceFailedError(f"the service {service.name!r} was dropped while the query ran")
+    if not verdict.status.has_ended:
+        return None
+    said = f" ({verdict.message})" if verdict.message else ""
+    return ServiceFailedError(
+        f"the service {service.name!r} is {verdict.status.value}{said}, and no row is at fault; start it again, "
+        "and run the query again"
+    )
+
+
 _SHOWN = 20
-_ATTEMPTS = 6
-"""At a request to a service of ours: a server that is gone for a quarter of a minute does not come back."""
 
 
 def _shown(models: list[str]) -> str:
@@ -109,7 +122,7 @@ def _of_service(record: ServiceRecord, name: str) -> Target:
         raise SpecError(f"model: the service {name!r} is {verdict.status.value}{said}; {way}")
     key = record.api_key()
     secret = SecretStr(key) if key else None
-    settings = EndpointSettings(base_url=record.base_url, api_key=secret, attempts=_ATTEMPTS)
+    settings = EndpointSettings(base_url=record.base_url, api_key=secret)
     endpoint = Endpoint(
         name=record.name, base_url=settings.base_url or "", settings=settings, window=settings.window, api_key=key
     )
