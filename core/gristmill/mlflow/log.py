@@ -5,7 +5,8 @@ import importlib
 import platform
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -130,21 +131,51 @@ def _save_flavor(model: Any, flavor: str, told: Told, folder: Path, *, requireme
         needs = library.get_default_pip_requirements(include_cloudpickle=True)
     else:
         needs = library.get_default_pip_requirements()
-    how = _how(flavor, told) | _common(told, _merged(needs, requirements))
-    with modules_by_value():
+    ours = _runs_as_a_job(flavor, told)
+    if ours:
+        needs = [*needs, f"gristmill[mlflow]=={version('gristmill')}"]
+    how = _how(flavor, told, ours=ours) | _common(told, _merged(needs, requirements))
+    with modules_by_value(), _without_bars(flavor):
         if flavor == "pyfunc":
             library.save_model(str(folder), python_model=model, **how)
         else:
             library.save_model(model, str(folder), **how)
-    if flavor == "transformers":
+    if ours:
         _load_ours(folder)
 
 
-def _how(flavor: str, told: Told) -> dict[str, Any]:
+def _runs_as_a_job(flavor: str, told: Told) -> bool:
+    """Whether plain MLflow is to run the default function as a job does.
+
+    Its own way knows some tasks of transformers only, with other outputs, and some functions of estimators.
+    """
+    known = {"sklearn": ("predict", "predict_log_proba", "predict_proba"), "xgboost": ("predict",)}
+    return flavor == "transformers" or told.default_function not in known.get(flavor, (told.default_function,))
+
+
+@contextmanager
+def _without_bars(flavor: str) -> Iterator[None]:
+    """Within this, transformers shows no progress."""
+    if flavor not in ("sentence_transformers", "transformers"):
+        yield
+        return
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _how(flavor: str, told: Told, *, ours: bool) -> dict[str, Any]:
     if flavor == "sklearn":
         # skops stores no classes of one's own, and each type that is not scikit-learn's has to be trusted by name where
         # the model is loaded; cloudpickle stores and loads them all
-        return {"serialization_format": "cloudpickle", "pyfunc_predict_fn": told.default_function or "predict"}
+        function = "predict" if ours else told.default_function
+        return {"serialization_format": "cloudpickle", "pyfunc_predict_fn": function}
     if flavor == "pytorch":
         return {"serialization_format": "pickle"}  # pt2 would need an example, and stores the graph that it takes
     return {}
@@ -185,7 +216,7 @@ def _package(line: str) -> str:
 
 
 def _load_ours(folder: Path) -> None:
-    """Have plain MLflow run the pipeline as a job does: its own way knows some tasks only, with other outputs."""
+    """Have plain MLflow load the model by Gristmill."""
     from mlflow.models import Model
 
     path = str(folder / "MLmodel")
