@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 NAMES = (
-    "tables", "heavy", "media", "media_s3", "large", "start", "openai", "chat", "shards", "prefix", "images", "plan",
+    "tables", "heavy", "media", "media_s3", "large", "start", "openai", "ai_complete", "chat", "shards", "prefix", "images", "plan",
     "triggers", "backfill", "memory",
 )  # fmt: skip
 
