@@ -1,4 +1,4 @@
-"""Functions over partitions: the same on every kind of pool, in all six ways of asking for one."""
+"""Functions over partitions: the same on every kind of pool. What is refused before a run is in `tests/submission`."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,7 @@ import pyarrow.compute as pc
 import pytest
 
 import gristmill
-from gristmill import CustomModel, InputSpec, JobStatus, inference_api, partitioned_api
-from gristmill.errors import SchemaError, SpecError
+from gristmill import CustomModel, InputSpec, JobStatus, Settings, inference_api, partitioned_api
 from tests.contract.conftest import Bench
 
 REGIONS = ["us", "eu", "us", None, "asia", "eu", "us", None]
@@ -18,11 +17,7 @@ PRICES = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
 
 
 class Sales(CustomModel):
-    """Functions of each kind."""
-
-    @inference_api(outputs={"twice": "double"})
-    def double(self, rows: pa.RecordBatch) -> dict[str, Any]:
-        return {"twice": pc.multiply(rows["price"], 2.0)}
+    """Functions of both kinds."""
 
     @inference_api(
         inputs={"price": "double"}, outputs={"share": "double", "of": "int64"}, function_type="TABLE_FUNCTION"
@@ -33,6 +28,8 @@ class Sales(CustomModel):
 
     @partitioned_api(inputs={"price": "double"}, outputs={"total": "double", "rows": "int64"})
     def total(self, frame: pd.DataFrame, *, scale: float = 1.0) -> pd.DataFrame:
+        if 2.0 in list(frame["price"]):
+            raise ValueError("no such price")
         return pd.DataFrame({"total": [frame["price"].sum() * scale], "rows": [len(frame)]})
 
     @partitioned_api
@@ -44,21 +41,25 @@ class Sales(CustomModel):
         prices = rows["price"].to_pylist()
         return {"copy": [price for price in prices for _ in range(2)], "nr": range(2 * len(prices))}
 
-    @partitioned_api(outputs={"Region": "string"})
-    def named(self, rows: pa.RecordBatch) -> dict[str, Any]:
-        raise NotImplementedError
-
-    @partitioned_api(outputs={"total": "double"})
+    @inference_api(outputs={"ok": "bool"}, function_type="table")
     def picky(self, rows: pa.RecordBatch) -> dict[str, Any]:
         if 2.0 in rows["price"].to_pylist():
             raise ValueError("no such price")
-        return {"total": [pc.sum(rows["price"]).as_py()]}
-
-    @inference_api(outputs={"ok": "bool"}, function_type="table")
-    def picky_rows(self, rows: pa.RecordBatch) -> dict[str, Any]:
-        if 2.0 in rows["price"].to_pylist():
-            raise ValueError("no such price")
         return {"ok": [True] * rows.num_rows}
+
+
+class Album(CustomModel):
+    """Puts files together."""
+
+    @partitioned_api(inputs={"file": "bytes"}, outputs={"content": "bytes"})
+    def join(self, rows: pa.RecordBatch) -> dict[str, list[bytes]]:
+        return {"content": [b"".join(rows["file"].to_pylist())]}
+
+
+@pytest.fixture
+def inline(tmp_path: Path, settings: Settings) -> Bench:
+    """A bench on the quickest pool, for what no pool changes."""
+    return Bench(tmp_path, settings, "inline")
 
 
 def sales() -> pa.Table:
@@ -68,20 +69,7 @@ def sales() -> pa.Table:
 def run(bench: Bench, function: str, *, by: str | None = "region", source: Any = None, **options: Any) -> gristmill.Job:
     job = {"function_name": function, **options.pop("job", {})}
     spec = InputSpec(partition_column=by, **options.pop("spec", {}))
-    found = bench.run(sales() if source is None else source, model=Sales(), job=job, input_spec=spec, **options)
-    return found
-
-
-def test_a_function_over_rows_takes_no_partitions(bench: Bench) -> None:
-    with pytest.raises(SpecError, match=r"partition_column='region': the function 'double' takes no partitions"):
-        run(bench, "double")
-    assert not bench.output.exists()
-
-
-def test_a_table_function_without_partitions_gives_each_row_its_row(bench: Bench) -> None:
-    job = run(bench, "share", by=None, job={"max_batch_rows": 4})
-    assert job.status is JobStatus.DONE, job.message
-    assert [(row["id"], row["of"]) for row in bench.rows()] == [(at, 4) for at in range(8)]
+    return bench.run(sales() if source is None else source, model=Sales(), job=job, input_spec=spec, **options)
 
 
 def test_a_call_of_a_table_function_sees_one_partition_and_gives_each_row_its_row(bench: Bench) -> None:
@@ -97,75 +85,100 @@ def test_a_call_of_a_table_function_sees_one_partition_and_gives_each_row_its_ro
     assert (manifest.rows, manifest.input_rows, manifest.partitions) == (8, 8, 4)
 
 
-def test_a_partitioned_function_without_partitions_is_called_once_with_all_rows(bench: Bench) -> None:
-    job = run(bench, "total", by=None, source=bench.write(sales(), row_group=3))
+def test_a_partitioned_function_gives_its_outputs_and_failures_beside_the_partition_column(bench: Bench) -> None:
+    job = run(bench, "total", spec={"params": {"scale": 10}}, job={"replicas": 2, "on_error": "record"})
     assert job.status is JobStatus.DONE, job.message
-    assert bench.rows() == [{"total": 36.0, "rows": 8}]
-    assert (job.manifest().rows, job.manifest().input_rows, job.manifest().partitions) == (1, 8, 1)
-    assert job.message == "1 rows from 8 rows in 1 partition"
-
-
-def test_a_partitioned_function_gives_its_outputs_beside_the_partition_column(bench: Bench) -> None:
-    job = run(bench, "total", spec={"params": {"scale": 10}}, job={"replicas": 2})
-    assert job.status is JobStatus.DONE, job.message
+    failed = {"type": "ValueError", "message": "no such price", "step": "infer", "reference": "eu"}
     assert bench.rows() == [
-        {"Region": "asia", "total": 50.0, "rows": 1},
-        {"Region": "eu", "total": 80.0, "rows": 2},
-        {"Region": "us", "total": 110.0, "rows": 3},
-        {"Region": None, "total": 120.0, "rows": 2},
+        {"Region": "asia", "total": 50.0, "rows": 1, "_error": None},
+        {"Region": "eu", "total": None, "rows": None, "_error": failed},
+        {"Region": "us", "total": 110.0, "rows": 3, "_error": None},
+        {"Region": None, "total": 120.0, "rows": 2, "_error": None},
     ]
-    assert (job.manifest().rows, job.manifest().input_rows, job.manifest().partitions) == (4, 8, 4)
+    manifest = job.manifest()
+    assert (manifest.rows, manifest.input_rows, manifest.partitions, manifest.errors) == (4, 8, 4, 1)
+    assert job.message == "4 rows from 8 rows in 4 partitions, 1 of them with errors"
 
 
-def test_partitions_may_shrink_vanish_and_grow(bench: Bench) -> None:
-    job = run(bench, "above", spec={"params": {"least": 5}})
+def test_a_partitioned_function_without_partitions_is_called_once_with_all_rows(bench: Bench) -> None:
+    rows = sales().slice(2)
+    job = run(bench, "total", by=None, source=bench.write(rows, row_group=2), job={"replicas": 2})
     assert job.status is JobStatus.DONE, job.message
-    assert [tuple(row.values()) for row in bench.rows()] == [("eu", 6.0), ("us", 7.0), (None, 8.0)]
+    assert bench.rows() == [{"total": 33.0, "rows": 6}]
+    assert (job.manifest().rows, job.manifest().input_rows, job.manifest().partitions) == (1, 6, 1)
+
+
+def test_a_table_function_without_partitions_gives_each_row_its_row(inline: Bench) -> None:
+    job = run(inline, "share", by=None, job={"max_batch_rows": 4})
+    assert job.status is JobStatus.DONE, job.message
+    assert [(row["id"], row["of"]) for row in inline.rows()] == [(at, 4) for at in range(8)]
+
+
+def test_partitions_may_shrink_vanish_and_grow(inline: Bench) -> None:
+    job = run(inline, "above", spec={"params": {"least": 5}})
+    assert job.status is JobStatus.DONE, job.message
+    assert [tuple(row.values()) for row in inline.rows()] == [("eu", 6.0), ("us", 7.0), (None, 8.0)]
     assert (job.manifest().rows, job.manifest().input_rows, job.manifest().partitions) == (3, 8, 4)
-    run(bench, "twice_each")
-    assert [row["nr"] for row in bench.rows()] == [*range(2), *range(4), *range(6), *range(4)]
+    run(inline, "twice_each")
+    assert [row["nr"] for row in inline.rows()] == [*range(2), *range(4), *range(6), *range(4)]
 
 
-def test_an_output_named_like_the_partition_column_is_refused(bench: Bench) -> None:
-    with pytest.raises(SchemaError, match=r"'named' has an output 'Region' of that name"):
-        run(bench, "named")
-    assert not bench.output.exists()
+def test_no_partition_with_a_result_is_an_output_without_rows(inline: Bench) -> None:
+    job = run(inline, "above", spec={"params": {"least": 50}})
+    assert job.status is JobStatus.DONE, job.message
+    assert (job.manifest().rows, job.manifest().input_rows, job.manifest().partitions) == (0, 8, 4)
 
 
-def test_a_partition_that_fails_is_named(bench: Bench) -> None:
-    job = run(bench, "picky")
+@pytest.mark.parametrize("by", ["region", None])
+def test_no_rows_are_no_calls(inline: Bench, by: str | None) -> None:
+    job = run(inline, "total", by=by, source=sales().slice(0, 0))
+    assert job.status is JobStatus.DONE, job.message
+    found = gristmill.read_output(inline.output, settings=inline.settings)
+    assert (found.num_rows, found.column_names[-2:]) == (0, ["total", "rows"])
+
+
+def test_a_partition_that_fails_is_named(inline: Bench) -> None:
+    job = run(inline, "total")
     assert job.status is JobStatus.FAILED
     assert "1 of 4 partitions failed. First: shard" in job.message
     assert "(eu): infer: ValueError: no such price" in job.message
-    assert not bench.output.joinpath("_SUCCESS").exists()
+    assert not inline.output.joinpath("_SUCCESS").exists()
 
 
-def test_a_recorded_failure_of_a_partition_is_one_row(bench: Bench) -> None:
-    job = run(bench, "picky", job={"on_error": "record"})
+def test_a_recorded_failure_of_a_table_function_is_each_of_its_rows(inline: Bench) -> None:
+    job = run(inline, "picky", job={"on_error": "record"})
     assert job.status is JobStatus.DONE, job.message
-    found = bench.rows()
-    assert [(row["Region"], row["total"]) for row in found] == [("asia", 5.0), ("eu", None), ("us", 11.0), (None, 12.0)]
-    assert found[1]["_error"] == {"type": "ValueError", "message": "no such price", "step": "infer", "reference": "eu"}
-    assert [row["_error"] is None for row in found] == [True, False, True, True]
-    assert job.manifest().errors == 1
-
-
-def test_a_recorded_failure_of_a_table_function_is_each_of_its_rows(bench: Bench) -> None:
-    job = run(bench, "picky_rows", job={"on_error": "record"})
-    assert job.status is JobStatus.DONE, job.message
-    failed = [row for row in bench.rows() if row["_error"] is not None]
+    failed = [row for row in inline.rows() if row["_error"] is not None]
     assert [(row["id"], row["_error"]["reference"]) for row in failed] == [(1, "eu"), (5, "eu")]
     assert job.manifest().errors == 2
 
 
-def test_files_of_a_partition_reach_its_call_together(bench: Bench, tmp_path: Path) -> None:
+def test_a_row_that_cannot_be_read_has_no_key_and_fails_the_partition_of_those(inline: Bench) -> None:
+    folder = inline.root / "input"
+    folder.mkdir()
+    (folder / "rows.csv").write_text("region,price\na,1\nb,2\nc,3\na,4\nb,5,too many\n")
+    job = inline.run(
+        folder,
+        model=Sales(),
+        job={"function_name": "above", "on_error": "record"},
+        input_spec=InputSpec(partition_column="region"),
+    )
+    assert job.status is JobStatus.DONE, job.message
+    found = inline.rows()
+    assert [(row["region"], row["price"]) for row in found] == [("a", 1), ("a", 4), ("b", 2), ("c", 3), (None, None)]
+    error = found[-1]["_error"]
+    assert (error["type"], error["step"], error["reference"]) == ("PartitionError", "read", "null")
+    assert "rows.csv:6" in error["message"]
+
+
+def test_files_of_a_partition_reach_its_call_together(inline: Bench, tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / f"{name}.bin").write_bytes(name.encode() * 3)
     rows = pa.table({
         "who": ["x", "y", "x", "y"],
         "file": [str(tmp_path / name) for name in ("a.bin", "b.bin", "c.bin", "lost.bin")],
     })  # fmt: skip
-    job = bench.run(
+    job = inline.run(
         rows,
         model=Album(),
         job={"on_error": "record"},
@@ -176,17 +189,9 @@ def test_files_of_a_partition_reach_its_call_together(bench: Bench, tmp_path: Pa
         ),
     )
     assert job.status is JobStatus.DONE, job.message
-    good, bad = bench.rows()
+    good, bad = inline.rows()
     assert (good["who"], good["content"], good["_error"]) == ("x", b"aaaccc", None)
     assert (bad["who"], bad["content"]) == ("y", None)
     assert (bad["_error"]["step"], bad["_error"]["reference"]) == ("resolve", "y")
     assert "1 of the 2 rows of the partition failed before, the first of them row 1 of it" in bad["_error"]["message"]
     assert "lost.bin" in bad["_error"]["message"]
-
-
-class Album(CustomModel):
-    """Puts files together."""
-
-    @partitioned_api(inputs={"file": "bytes"}, outputs={"content": "bytes"})
-    def join(self, rows: pa.RecordBatch) -> dict[str, list[bytes]]:
-        return {"content": [b"".join(rows["file"].to_pylist())]}
