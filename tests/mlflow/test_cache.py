@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gristmill.errors import ModelError
+from gristmill.errors import ModelError, RegistryError
 from gristmill.mlflow.cache import ModelCache
 
 KEY = "0d67733a" * 8
@@ -51,6 +51,14 @@ def test_a_fetch_that_fails_leaves_nothing(tmp_path: Path) -> None:
         cache.fill(KEY, {}, broken)
     assert cache.find(KEY) is None
     assert [path.name for path in tmp_path.iterdir()] == [f"{KEY}.lock"]
+
+
+def test_what_the_fetch_says_is_what_is_told(tmp_path: Path) -> None:
+    def lost(folder: Path) -> None:
+        raise RegistryError("the registry does not answer")
+
+    with pytest.raises(RegistryError, match="^the registry does not answer$"):
+        ModelCache(tmp_path).fill(KEY, {}, lost)
 
 
 def test_a_process_that_is_killed_in_mid_fetch_leaves_nothing_that_counts(tmp_path: Path) -> None:

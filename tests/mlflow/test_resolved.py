@@ -40,6 +40,8 @@ def test_a_checkpoint_is_the_folder_of_it_with_its_task(model_registry: ModelReg
     assert found.task == "text-generation"
     assert found.reference.startswith(f"hf:{model_registry.cache}/")
     assert Path(found.reference.removeprefix("hf:"), "config.json").is_file()
+    assert found.for_engine("vllm") == found.reference
+    assert Path(found.for_engine("python_generic").removeprefix("mlflow:"), "MLmodel").is_file()
 
 
 def test_a_checkpoint_that_is_only_named_is_the_name(model_registry: ModelRegistry, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class PythonEngine:
         if reference.scheme == "hf":
             return describe_hf(reference.target, options)
         if reference.scheme == "mlflow":
-            return describe_stored(StoredModel.read(reference.target))
+            return describe_stored(StoredModel.read(reference.target), options)
         found = load_object(reference.scheme, reference.target, storage)
         return describe_object(ModelObject(found, _kind(found, model)))
 

@@ -8,18 +8,18 @@ pipelines and sentence-transformers too; whatever else there is runs through MLf
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from gristmill.engines.custom import FrameModel
 from gristmill.engines.estimator import FUNCTIONS, EstimatorModel, describe_estimator
 from gristmill.engines.native import estimator_flavor, load_estimator, load_flavor
-from gristmill.engines.pipeline import PipelineModel, load_pipeline
+from gristmill.engines.pipeline import PipelineModel, describe_hf, load_pipeline
 from gristmill.engines.protocol import BatchModel, LoadContext, ModelInfo
 from gristmill.engines.pyfunc import PyfuncModel
 from gristmill.engines.requirements import check_requirements
 from gristmill.engines.sentences import ENCODE, SentenceModel
 from gristmill.engines.signed import SignedModel, overlaid
-from gristmill.engines.tasks import TASKS
+from gristmill.engines.tasks import TASKS, task_of
 from gristmill.errors import GristmillError, ModelError
 from gristmill.mlflow.custom import load_custom
 from gristmill.mlflow.stored import StoredModel
@@ -41,8 +41,12 @@ _PRELOAD: Mapping[_Way, tuple[str, ...]] = {
 """What each way imports; done once before workers are forked."""
 
 
-def describe_stored(stored: StoredModel) -> ModelInfo:
+def describe_stored(stored: StoredModel, options: Mapping[str, Any]) -> ModelInfo:
     """The functions of a stored model. Only an estimator of plain MLflow is loaded for it, to see what it can do.
+
+    Args:
+        stored: the model.
+        options: of the engine; `task` of a transformers model.
 
     Raises:
         ModelError: packages that it asks for are missing, or there is no way to run it; says which.
@@ -51,16 +55,21 @@ def describe_stored(stored: StoredModel) -> ModelInfo:
     way = _way(stored)
     if way == "estimator" and stored.form == "flavor":
         return _info_of_estimator(stored)
+    if way == "checkpoint" and not stored.functions:
+        return describe_hf(str(stored.checkpoint), options)
     return _known(stored, way)
 
 
-def assume_stored(stored: StoredModel) -> ModelInfo:
+def assume_stored(stored: StoredModel, options: Mapping[str, Any]) -> ModelInfo:
     """The same from the MLmodel file alone: an estimator of plain MLflow may turn out not to have all its functions."""
     way = _way(stored)
     if way == "estimator" and stored.form == "flavor":
         inputs = next(iter(stored.functions.values())).inputs
         functions = {name: Signature(inputs) for name in FUNCTIONS} | dict(stored.functions)
         return ModelInfo(functions, "predict", uses_gpu=False)
+    if way == "checkpoint" and not stored.functions:
+        signature = TASKS[task_of(str(stored.checkpoint), options)].signature
+        return ModelInfo({"__call__": signature}, "__call__")
     return _known(stored, way)
 
 

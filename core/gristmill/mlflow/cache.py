@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gristmill.errors import ModelError
+from gristmill.errors import GristmillError, ModelError
 from gristmill.mlflow.lock import file_lock
 from gristmill.settings import Settings
 
@@ -92,6 +92,8 @@ class ModelCache:
                 self._clear(key)
                 self._forget_unused(key)
                 return self._fetched(key, about, fetch)
+        except GristmillError:  # some are errors of the system, too
+            raise
         except OSError as error:
             raise self._failure(error, about) from error
 

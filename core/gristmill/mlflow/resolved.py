@@ -7,9 +7,13 @@ from gristmill.mlflow.fetch import fetched
 from gristmill.mlflow.stored import StoredModel
 from gristmill.models.reference import parse_reference
 from gristmill.settings import Settings
+from gristmill.spec.enums import InferenceEngine
 from gristmill.storage.storage import Storage
 
 __all__ = ["LocalModel", "local_form", "localized", "resolved"]
+
+
+_GENERIC = InferenceEngine.PYTHON_GENERIC.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +24,21 @@ class LocalModel:
         reference: `hf:<folder or name>` for a transformers model, `mlflow:<folder>` for any other registered one; what
             is no registered model stays as it is.
         task: of a transformers model: the task that was stored with it.
+        folder: of a registered model: the folder that MLflow has stored, which says more of it than its weights do.
     """
 
     reference: str
     task: str | None = None
+    folder: str | None = None
+
+    def for_engine(self, name: str) -> str:
+        """The reference for an engine: the generic one runs a model by the signature that is stored with it.
+
+        Example:
+            >>> LocalModel("hf:/m/checkpoint", folder="/m").for_engine("python_generic")
+            'mlflow:/m'
+        """
+        return f"mlflow:{self.folder}" if self.folder is not None and name == _GENERIC else self.reference
 
 
 def localized(model: str, storage: Storage, *, registry: str | None = None, digest: str | None = None) -> LocalModel:
@@ -54,12 +69,12 @@ def local_form(stored: StoredModel, settings: Settings) -> LocalModel:
         checkpoint = checkpoint_folder(stored, settings)
         if checkpoint is not None:
             task = stored.task if stored.form == "checkpoint" else "text-generation"
-            return LocalModel(f"hf:{checkpoint}", task)
-    return LocalModel(f"mlflow:{stored.folder}")
+            return LocalModel(f"hf:{checkpoint}", task, stored.folder)
+    return LocalModel(f"mlflow:{stored.folder}", folder=stored.folder)
 
 
 def resolved(model: str, storage: Storage, *, registry: str | None = None, digest: str | None = None) -> str:
-    """The same as `localized`, its reference alone.
+    """The same as `localized`, the reference alone that any engine takes.
 
     Example:
         >>> resolved("echo:", Storage(Settings(home="memory://home")))

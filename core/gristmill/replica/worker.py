@@ -339,9 +339,9 @@ def _local_model(spec: WorkerSpec, storage: Storage) -> str:
     """The model as it is on this machine; a registered one is fetched, once for all workers of the machine."""
     if not spec.model.startswith(("models:", "mlflow:")):
         return spec.model
-    from gristmill.mlflow.resolved import resolved
+    from gristmill.mlflow.resolved import localized
 
-    return resolved(spec.model, storage, registry=spec.registry, digest=spec.digest)
+    return localized(spec.model, storage, registry=spec.registry, digest=spec.digest).for_engine(spec.engine)
 
 
 def _is_row_model(model: LoadedModel) -> TypeIs[RowModel]:

@@ -132,8 +132,9 @@ def _registered(
     here = localized(pin.reference, storage, registry=other, digest=pin.digest)
     engine = engine_for(here.reference, options)
     told = _told(engine, options, here.task, name=pin.reference)
-    info = _describe(engine, here.reference, told, storage, warm=warm, is_elsewhere=False)
-    return FoundModel(pin.reference, engine, told, info, digests, other, here.reference)
+    local = here.for_engine(engine.name)
+    info = _describe(engine, local, told, storage, warm=warm, is_elsewhere=False)
+    return FoundModel(pin.reference, engine, told, info, digests, other, local)
 
 
 def _stored(model: str, storage: Storage, options: EngineOptions, *, warm: Looking | None) -> FoundModel:
@@ -181,7 +182,7 @@ def _assume(engine: Engine, stored: Any, model: str, options: dict[str, Any], st
     if engine.name == "python_generic":
         from gristmill.engines.registered import assume_stored
 
-        return assume_stored(stored)
+        return assume_stored(stored, options)
     return engine.describe(f"mlflow:{stored.folder}", options, storage)
 
 
