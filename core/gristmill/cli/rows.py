@@ -4,14 +4,14 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gristmill.wording.text import plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["chunks", "write_parquet"]
+__all__ = ["chunks", "dicts", "write_parquet"]
 
 
 def write_parquet(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", output: Path) -> None:
@@ -21,6 +21,17 @@ def write_parquet(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", outp
     with pq.ParquetWriter(output, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
+
+
+def dicts(batch: "pa.RecordBatch") -> list[dict[str, Any]]:
+    """Rows as dicts; whole numbers that no integer of 64 bits may hold, as DuckDB's sums are, are integers."""
+    import pyarrow as pa
+
+    rows: list[dict[str, Any]] = batch.to_pylist()
+    whole = [field.name for field in batch.schema if pa.types.is_decimal(field.type) and field.type.scale == 0]
+    for row in rows if whole else ():
+        row.update({name: None if row[name] is None else int(row[name]) for name in whole})
+    return rows
 
 
 def chunks(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", *, as_csv: bool) -> Iterator[str]:
@@ -41,7 +52,7 @@ def chunks(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", *, as_csv: 
         return
     opening = "[\n"
     for batch in batches:
-        for row in batch.to_pylist():
+        for row in dicts(batch):
             yield opening + json.dumps(plain(row), ensure_ascii=False)
             opening = ",\n"
     yield "[]\n" if opening.startswith("[") else "\n]\n"

@@ -158,10 +158,11 @@ def _explain(connection: Any, query: str, stdout: IO[str]) -> None:
 
 def _table(reader: "pa.RecordBatchReader", limit: int, stdout: IO[str]) -> None:
     from gristmill.cli.grid import grid
+    from gristmill.cli.rows import dicts
 
     rows: list[dict[str, Any]] = []
     for batch in reader:
-        rows += batch.slice(0, limit + 1 - len(rows)).to_pylist()
+        rows += dicts(batch.slice(0, limit + 1 - len(rows)))
         if len(rows) > limit:
             break
     with contextlib.redirect_stdout(stdout):
