@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 NAMES = (
-    "tables", "heavy", "media", "media_s3", "large", "start", "openai", "ai_complete", "chat", "shards", "prefix", "images", "plan",
-    "triggers", "backfill", "memory",
+    "tables", "heavy", "media", "media_s3", "large", "start", "openai", "ai_complete", "chat", "shards", "prefix",
+    "images", "plan", "triggers", "backfill", "memory",
 )  # fmt: skip
 
 

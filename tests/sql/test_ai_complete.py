@@ -227,6 +227,17 @@ def test_a_service_that_goes_away_fails_the_query(asked: Asked, details: str) ->
     assert asked.rows("SELECT ai_complete('lab', 'p')", con) == ["P"]
 
 
+def test_a_service_that_asks_to_wait_is_asked_again(asked: Asked) -> None:
+    def busy(call: Call) -> web.StreamResponse | None:
+        return refusal(429, "slow down", retry_after_ms="30") if call.number < 3 else None
+
+    asked.service.script = busy
+    assert asked.rows("SELECT ai_complete('lab', 'p' || i) FROM range(20) t(i)", asked.connect(attempts=4)) == [
+        f"P{number}" for number in range(20)
+    ]
+    assert len(asked.service.calls) == 23
+
+
 def test_a_wrong_key_fails_the_query_and_is_not_shown(asked: Asked) -> None:
     told = asked.refused("SELECT ai_complete('lab/tiny', 'p')", asked.connect(api_key="sk-wrong-key"))
     assert "401" in told
