@@ -13,11 +13,12 @@ GUIDE = ROOT / "docs" / "guide.md"
 
 def test_the_guides_examples_run_in_an_empty_folder(settings: Settings) -> None:
     names = write_files(GUIDE, Path.cwd())
-    assert names == ["setup.py", "shop.py", "first.py", "files.py", "nightly.py"]
+    assert names == ["setup.py", "shop.py", "first.py", "files.py", "totals.py", "nightly.py"]
     python("setup.py")
     assert "DONE 1,000 rows" in python("first.py")
     python("files.py")
     assert gristmill.read_output("out/files")["size"].to_pylist() == [3, 3]
+    assert "3 rows from 1,000 rows in 3 partitions [{'shop': 0, 'orders': 334, 'total':" in python("totals.py")
     for command in commands(GUIDE):
         python("-m", "gristmill.cli", *shlex.split(command)[1:])
     assert gristmill.read_manifest("out/second").rows == 1000
