@@ -26,8 +26,11 @@ __all__ = ["ORDER", "engine_kwargs", "llm_config"]
 ORDER = "GRISTMILL_SERVICE_ORDER"
 """The variable that holds the order: request, model, name, port, digest of the key, pool."""
 
-_LOOK = 2.0
+_PAUSE = 2.0
 """Seconds between looks at how the app is."""
+
+_GONE = "GONE"
+_ENDED = frozenset({"DEPLOY_FAILED", _GONE})
 
 _JSON = ("{", "[", '"')
 
@@ -143,11 +146,15 @@ def _serve(order: Mapping[str, Any]) -> int:
     application = _application(config, digest=order["digest"])
     serve.start(http_options={"host": request.host, "port": order["port"]})
     serve.run(application, name=name, route_prefix=f"/{name}", blocking=False)
-    problem = None
-    while problem is None and not stop.wait(_LOOK):
-        problem = _problem(name)
+    problem, told = None, ""
+    while problem is None and not stop.wait(_PAUSE):
+        status, said = _look(name)
+        if said != told:  # such as what the cluster lacks for a replica
+            told = said
+            print(f"Ray Serve: {status}: {said}", flush=True)  # noqa: T201 - to the service's log
+        problem = said if status in _ENDED else None
     if problem is not None:
-        print(f"Error: Ray Serve gives up: {problem}", flush=True)  # noqa: T201 - to the service's log
+        print(f"Error: Ray Serve gives up: {problem}", flush=True)  # noqa: T201
     if pool.address is None:
         serve.shutdown()
         session.close()
@@ -156,17 +163,16 @@ def _serve(order: Mapping[str, Any]) -> int:
     return 0 if problem is None else 1
 
 
-def _problem(name: str) -> str | None:
-    """Why an app will not serve, as Ray says it on one line."""
+def _look(name: str) -> tuple[str, str]:
+    """The status of an app, and what Ray says about it, on one line."""
     from ray import serve
 
     found = serve.status().applications.get(name)
     if found is None:
-        return "its app is gone"
-    if found.status != "DEPLOY_FAILED":
-        return None
+        return _GONE, "its app is gone"
     said = [found.message, *(deployment.message for deployment in found.deployments.values())]
-    return " | ".join(line.strip() for text in said for line in text.splitlines() if line.strip())[-4_000:]
+    lines = " | ".join(line.strip() for text in said for line in text.splitlines() if line.strip())
+    return str(found.status.value), lines[-4_000:]
 
 
 def _main() -> None:
