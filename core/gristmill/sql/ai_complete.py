@@ -105,7 +105,7 @@ class AiFunctions:
                 counter.count(((row, contents[row], params(row)) for row in rows), name)
             return pa.array([answers.assumed(content, counter) for content in contents], pa.string())
         try:
-            requests = self._asked(query, groups, contents, params)
+            requests = self._asked(query, groups, contents, params, details=answers.details)
         except BaseException as error:
             query.stop(error if isinstance(error, Exception) else QueryStoppedError("the query was interrupted"))
             raise
@@ -117,6 +117,8 @@ class AiFunctions:
         groups: Mapping[str, Sequence[int]],
         contents: Sequence["Content | None"],
         params: "_Parameters",
+        *,
+        details: bool,
     ) -> list[Request | None]:
         """The requests of the rows, each with its answer or its error; rows that say the same have the same one."""
         requests: list[Request | None] = [None] * len(contents)
@@ -130,8 +132,8 @@ class AiFunctions:
                 content = contents[row]
                 assert content is not None
                 written, given = params(row)
-                key = _key(asker.model, written, content)
-                request, is_new = query.request(key, partial(_request, content, given))
+                key = _key(f"{asker.model}\0{written}\0{details}", content)
+                request, is_new = query.request(key, partial(Request, _writer(content), given, details=details))
                 requests[row] = request
                 if is_new:
                     keys.append(key)
@@ -217,7 +219,7 @@ class _Answers:
 
     def __init__(self, form: AnswerForm, details: bool, errors: bool) -> None:  # noqa: FBT001 - arguments of SQL
         self._form = form
-        self._details = details
+        self.details = details
         self._errors = errors
 
     def text(self, request: Request) -> str | None:
@@ -229,7 +231,7 @@ class _Answers:
             except AnswerFormError as error:
                 problem = error
             else:
-                value = answer.response if self._details else value
+                value = answer.response if self.details else value
         if not self._errors:
             return None if problem is not None or value is None else json.dumps(value, ensure_ascii=False)
         told = None if problem is None else (str(problem) or type(problem).__name__)[:2_000]
@@ -237,7 +239,7 @@ class _Answers:
 
     def assumed(self, content: Content | None, counter: Counter) -> str | None:
         """What stands for an answer where nobody is asked: text of about the length of one, else nothing."""
-        if content is None or self._details or self._errors or self._form.request is not None:
+        if content is None or self.details or self._errors or self._form.request is not None:
             return None
         return json.dumps(counter.answer(content))
 
@@ -293,15 +295,11 @@ def _of_prompt(row: Mapping[str, str | None]) -> Content | None:
     return None if parts is None else (PARTS, parts)
 
 
-def _key(model: str, params: str, content: Content) -> bytes:
+def _key(how: str, content: Content) -> bytes:
     """Tells requests apart."""
-    key = blake2b(f"{model}\0{params}\0{content[0]}\0".encode(), digest_size=16)
+    key = blake2b(f"{how}\0{content[0]}\0".encode(), digest_size=16)
     key.update(content[1].encode("utf-8", "replace"))
     return key.digest()
-
-
-def _request(content: Content, params: Mapping[str, Any]) -> Request:
-    return Request(_writer(content), params)
 
 
 def _writer(content: Content) -> Callable[[], str]:

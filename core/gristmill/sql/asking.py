@@ -26,7 +26,8 @@ _PATH = "/chat/completions"
 _TRIAL = '[{"role": "user", "content": "Hi"}]'
 _ADVICE = "Run the query again once the service works"
 _MEMO_BYTES = 64 * 1024**2
-_ENTRY_BYTES = 400
+_ENTRY_BYTES = 600
+_RESPONSE_BYTES = 2_000
 _LOOK_SECONDS = 2.0
 
 
@@ -41,12 +42,12 @@ class Answer:
     Attributes:
         text: of the first choice; None where it has none.
         finish_reason: why it ends.
-        response: the whole response, in the form of a chat job's columns.
+        response: the whole response, in the form of a chat job's columns, where it was asked for.
     """
 
     text: str | None
     finish_reason: str | None
-    response: Mapping[str, Any]
+    response: Mapping[str, Any] | None
 
 
 class Request:
@@ -55,6 +56,7 @@ class Request:
     Args:
         messages: gives the JSON text of its messages, when it is sent.
         params: checked.
+        details: whether the whole response is wanted.
 
     Attributes:
         answer: once there is one.
@@ -62,11 +64,12 @@ class Request:
         done: whether one of them is there.
     """
 
-    __slots__ = ("answer", "calls", "done", "error", "messages", "params", "task")
+    __slots__ = ("answer", "calls", "details", "done", "error", "messages", "params", "task")
 
-    def __init__(self, messages: Callable[[], str], params: Mapping[str, Any]) -> None:
+    def __init__(self, messages: Callable[[], str], params: Mapping[str, Any], *, details: bool = False) -> None:
         self.messages: Callable[[], str] | None = messages
         self.params = params
+        self.details = details
         self.answer: Answer | None = None
         self.error: Exception | None = None
         self.done = False
@@ -231,7 +234,8 @@ class Query:
 
 def _size(request: Request) -> int:
     answer = request.answer
-    return _ENTRY_BYTES + (2 * len(answer.text) if answer is not None and answer.text else 0)
+    details = _RESPONSE_BYTES if request.details else 0
+    return _ENTRY_BYTES + details + (2 * len(answer.text) if answer is not None and answer.text else 0)
 
 
 def submit(query: Query, asker: "Asker", new: Sequence[Request], waited: Sequence[Request]) -> Call:
@@ -308,7 +312,7 @@ class Asker:
         count = params.get("n") or 1
 
         def read(reply: dict[str, Any]) -> tuple[Answer, Usage]:
-            return _read(reply, count)
+            return _read(reply, count, details=request.details)
 
         answer, usage = await self._client.post(_PATH, body, read=read, tokens=estimate)
         known = usage.prompt is not None
@@ -321,8 +325,11 @@ def _estimate(text: str, params: Mapping[str, Any]) -> int:
     return estimate_tokens([{"content": text}], params)
 
 
-def _read(reply: Mapping[str, Any], count: int) -> tuple[Answer, Usage]:
+def _read(reply: Mapping[str, Any], count: int, *, details: bool) -> tuple[Answer, Usage]:
     choices, usage = read_choices(reply, count=count), read_usage(reply)
+    text, reason = choices[0].text, choices[0].finish_reason
+    if not details:
+        return Answer(text, reason, None), usage
     names = {name: reply[name] if isinstance(reply.get(name), str) else None for name in ("id", "model")}
     response = chat_response(
         id=names["id"],
@@ -333,7 +340,7 @@ def _read(reply: Mapping[str, Any], count: int) -> tuple[Answer, Usage]:
         completion_tokens=usage.completion,
         cached_tokens=usage.cached,
     )
-    return Answer(choices[0].text, choices[0].finish_reason, response), usage
+    return Answer(text, reason, response), usage
 
 
 _askers: dict[tuple[int, Endpoint, str], Asker] = {}
