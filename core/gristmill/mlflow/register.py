@@ -122,6 +122,11 @@ def register(
 def _experiment(client: Any, uri: str) -> str:
     found = client.get_experiment_by_name(_EXPERIMENT)
     if found is None:
+        if _is_database(uri) and not uri.startswith("sqlite"):
+            raise RegistryError(
+                f"the registry {uri} is a database without a server, and no place for files is known: run a server "
+                f"over it, or create the experiment {_EXPERIMENT!r} there with an artifact location"
+            )
         place = artifacts_of(uri) if uri.startswith("sqlite") else None
         with suppress(_mlflow_error()):  # another process has just made it, or what is wrong is told below
             return str(client.create_experiment(_EXPERIMENT, artifact_location=place))
@@ -131,6 +136,10 @@ def _experiment(client: Any, uri: str) -> str:
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
+
+
+def _is_database(uri: str) -> bool:
+    return uri.partition(":")[0].partition("+")[0] in ("mssql", "mysql", "postgresql", "sqlite")
 
 
 def _mlflow_error() -> Any:
@@ -160,7 +169,7 @@ def _version(client: Any, uri: str, logged: Any, *, name: str, tags: dict[str, s
     with suppress(_mlflow_error()):  # there is one, which is as well; what is wrong is told by what follows
         client.create_registered_model(name)
     # a database is told no id: MLflow would look for it where the process's own tracking address leads
-    model_id = None if uri.startswith("sqlite") else logged.model_id
+    model_id = None if _is_database(uri) else logged.model_id
     made = client.create_model_version(
         name, source=logged.artifact_location, tags=tags, description=comment, model_id=model_id
     )
