@@ -145,10 +145,10 @@ def _stored(model: str, storage: Storage, options: EngineOptions, *, warm: Looki
     here = localized(model, storage)
     engine = engine_for(here.reference, options)
     told = _told(engine, options, here.task, name=model)
-    known = _describe(engine, here.reference, told, storage, warm=warm, is_elsewhere=False)
-    return FoundModel(
-        model, engine, told, known, {"model": f"{model} {info.size} {info.version}"}, None, here.reference
-    )
+    local = here.for_engine(engine.name)
+    known = _describe(engine, local, told, storage, warm=warm, is_elsewhere=False)
+    digests = {"model": f"{model} {info.size} {info.version}"}
+    return FoundModel(model, engine, told, known, digests, local=local)
 
 
 def _told(engine: Engine, options: EngineOptions, task: str | None, *, name: str) -> dict[str, Any]:
