@@ -85,7 +85,7 @@ def run_batch(
         X: the rows: a pyarrow table or dataset, a pandas or Polars frame, `list_files(...)`, `query(...)`.
         output_spec: where the results go.
         compute_pool: the pool's name in the settings; `inline`, `local` and `ray` are always there.
-        input_spec: params and file columns.
+        input_spec: params, file columns, and the column that partitions the input.
         job_spec: name, replicas, resources, what to do with failing rows.
         inference_engine_options: `{"engine": ..., "engine_args_override": [...]}` and the engine's own options;
             `registry`, where a `models:` reference is looked up if not in the settings' registry.

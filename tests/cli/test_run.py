@@ -42,6 +42,12 @@ def test_json_is_one_object_with_all_a_program_needs(cli: Cli) -> None:
     assert [row["twice"] for row in _rows(cli.folder / "out")] == [3 * x for x in range(10)]
 
 
+def test_a_partition_column_is_one_of_the_request(cli: Cli) -> None:
+    done = cli("run", "python:models:Doubler", "rows.parquet", "out", "--partition-column", "X")
+    assert done.code == 2
+    assert "partition_column='X': the function" in " ".join(done.err.split())
+
+
 def test_a_failing_row_fails_the_job_and_is_shown(cli: Cli) -> None:
     done = cli("run", "python:models:Picky", "rows.parquet", "out")
     assert done.code == 1

@@ -60,6 +60,12 @@ class InputFields(Checked):
         dict[str, ColumnFields],
         _tell(description="Columns that name files.", examples=[{"image": {"convert_to": "raw_bytes"}}]),
     ] = {}
+    partition_column: Annotated[
+        str | None,
+        _tell(
+            description="The column that partitions the input, for functions that take partitions.", examples=["day"]
+        ),
+    ] = None
     allowed_locations: Annotated[
         list[str], values("Prefixes that rows may name files under, besides the stages.", ["s3://lake/images/"])
     ] = []

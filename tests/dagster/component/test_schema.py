@@ -33,7 +33,7 @@ def test_fields_of_a_file_are_those_of_what_they_stand_for() -> None:
     assert fields(ColumnFields.model()) == fields(ColumnHandling)
     assert fields(ChecksFields.model()) == fields(OutputChecks)
     assert fields(JobFields.model()) == fields(JobSpec) - {"block"}  # the step waits
-    assert fields(InputFields.model()) == fields(InputSpec) - {"partition_column"}  # refused everywhere
+    assert fields(InputFields.model()) == fields(InputSpec)
     assert fields(SensorFields.model()) == set(inspect.signature(sentinel_sensor).parameters) - {
         "asset_selection",  # `target` is one
         "resource_key",
