@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.conftest import S3Server
 
 from gristmill.errors import PartitionError
 from gristmill.inputs.block import Block
@@ -123,11 +124,13 @@ def test_no_rows_are_no_shards(storage: Storage, tmp_path: Path) -> None:
     assert grouped(storage, str(tmp_path / "grouped"), table([], pa.string())) == Grouped([], 0, 0)
 
 
-def test_runs_are_read_back_from_object_storage(storage: Storage) -> None:
-    rows = table(KEYS["many small"])
-    found = grouped(storage, "memory:///grouping", rows)
+def test_runs_are_read_back_from_object_storage(s3: S3Server) -> None:
+    storage = Storage(s3.settings)
+    rows = table(KEYS["many small"][:200])
+    found = grouped(storage, f"{s3.root}/grouped", rows)
     wanted = itertools.chain(*(part["id"].to_pylist() for _, part in split(rows, "key")))
     assert ids_of(read(storage, found, rows.schema)) == list(wanted)
+    assert not any("/runs/" in info.location for info in storage.list(f"{s3.root}/grouped"))
 
 
 def test_nested_dictionary_and_extension_columns_come_through(storage: Storage, tmp_path: Path) -> None:
