@@ -1,6 +1,9 @@
 """Finding the engine for a model, among those that are installed."""
 
+import sys
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from gristmill.engines.protocol import Engine
@@ -15,6 +18,20 @@ _PROTOCOL = ("name", "option_names", "handles", "describe", "load")
 
 def installed_engines() -> dict[str, EntryPoint]:
     """The entry points of the group `gristmill.engines` by name, Gristmill's own before those of others."""
+    return dict(_installed(tuple((path, _changed(path)) for path in sys.path)))
+
+
+def _changed(path: str) -> float:
+    """When something was last installed into a folder, or removed from it."""
+    try:
+        return Path(path).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+@lru_cache(maxsize=8)
+def _installed(places: tuple[tuple[str, float], ...]) -> dict[str, EntryPoint]:  # noqa: ARG001 - where it was looked
+    """What is found in these places: looking into all that is installed takes as long as a small model."""
 
     def ours_first(entry: EntryPoint) -> tuple[bool, str]:
         return (entry.dist is None or entry.dist.name != "gristmill", entry.name)
