@@ -5,7 +5,7 @@ import sys
 
 NAMES = (
     "tables", "heavy", "media", "media_s3", "large", "start", "openai", "ai_complete", "chat", "shards", "prefix",
-    "images", "plan", "triggers", "backfill", "memory",
+    "images", "plan", "triggers", "backfill", "memory", "sql", "run",
 )  # fmt: skip
 
 
