@@ -73,8 +73,6 @@ def test_a_chat_model_for_a_cluster_is_told_by_its_small_files(mlflow_server: st
     found = find_model("models:/chat", storage, EngineOptions(), is_elsewhere=True)
     assert (found.engine.name, found.info.default_function) == ("vllm", "chat")
     assert found.options == {"engine_args_override": ["--served-model-name=models:/chat/1"]}
-    with pytest.raises(ModelError, match="registered ones that are transformers models"):
-        find_model("models:/served", storage, EngineOptions(engine="vllm"))
 
 
 def test_a_registry_on_a_disk_serves_no_cluster(model_registry: ModelRegistry, tmp_path: Path) -> None:
