@@ -75,7 +75,12 @@ def _argument(column: pa.ChunkedArray, place: int) -> list[Any]:
         )
     if kinds.is_floating(kind) or kinds.is_boolean(kind):
         return [None if value is None else str(value).lower() for value in column.to_pylist()]
-    return list(pc.cast(column, pa.string()).to_pylist())
+    if kinds.is_temporal(kind) and not kinds.is_interval(kind):
+        return [None if value is None else str(value) for value in column.to_pylist()]
+    try:
+        return list(pc.cast(column, pa.string()).to_pylist())
+    except pa.ArrowNotImplementedError:
+        raise SpecError(f"prompt: the argument {{{place}}} is of the type {kind}; write it as value::VARCHAR") from None
 
 
 def _prompt(template: str | None, arguments: Sequence[Any]) -> dict[str, str | None] | None:
