@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,18 @@ def test_models_of_xgboost(registry: Registry) -> None:
         import mlflow.xgboost
 
         assert mlflow.xgboost.load_model(version.reference).num_boosted_rounds() == 2
+
+
+def test_an_estimator_with_steps_of_another_library_needs_it(registry: Registry) -> None:
+    import xgboost as xgb
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), xgb.XGBRegressor(n_estimators=2)).fit(ROWS, [1.0, 2.0, 3.0, 4.0])
+    version = registry.log_model(model, model_name="m")
+    place = Path(client_of(registry.uri).get_model_version_download_uri("m", "1").removeprefix("file://"))
+    assert f"xgboost-cpu=={metadata.version('xgboost-cpu')}" in (place / "requirements.txt").read_text().splitlines()
+    assert np.allclose(version.run(ROWS)["output_feature_0"], model.predict(ROWS))
 
 
 def test_a_torch_module(registry: Registry) -> None:

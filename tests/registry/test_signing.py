@@ -44,7 +44,7 @@ def test_what_the_user_says_goes_before_what_a_method_declares(subject: Subject)
 def test_signatures_of_mlflow_are_taken(subject: Subject) -> None:
     from mlflow.models import infer_signature
 
-    found = signed(subject, {"predict": infer_signature(pd.DataFrame({"A": [1]}), pd.DataFrame({"label": [True]}))})
+    found = signed(subject, {"predict": infer_signature(pd.DataFrame({"A": [1.5]}), pd.DataFrame({"label": [True]}))})
     assert found["predict"].outputs == (Feature("label", pa.bool_()),)
 
 

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def _save_flavor(model: Any, flavor: str, told: Told, folder: Path, *, requireme
     if flavor == "transformers":
         needs = library.get_default_pip_requirements(model.model)
     elif flavor == "sklearn":
-        needs = library.get_default_pip_requirements(include_cloudpickle=True)
+        needs = [*library.get_default_pip_requirements(include_cloudpickle=True), *_parts(model)]
     else:
         needs = library.get_default_pip_requirements()
     ours = _runs_as_a_job(flavor, told)
@@ -142,6 +142,23 @@ def _save_flavor(model: Any, flavor: str, told: Told, folder: Path, *, requireme
             library.save_model(model, str(folder), **how)
     if ours:
         _load_ours(folder)
+
+
+def _parts(estimator: Any) -> list[str]:
+    """The packages that an estimator's steps come from, besides scikit-learn, as they are installed here."""
+    steps = [estimator]
+    for step in steps:  # grows while it is gone through: the steps of a pipeline stand in its params
+        params = step.get_params(deep=False) if hasattr(step, "get_params") and not isinstance(step, type) else {}
+        for value in params.values():
+            inner = value if isinstance(value, list) else [value]
+            flat = [part for one in inner for part in (one if isinstance(one, tuple) else (one,))]
+            steps += [part for part in flat if hasattr(part, "get_params") and not any(part is one for one in steps)]
+    roots = {type(step).__module__.partition(".")[0] for step in steps} - {"sklearn", "__main__", "gristmill"}
+    if not roots:
+        return []
+    distributions = packages_distributions()
+    names = {distributions[root][0] for root in roots if root in distributions}
+    return [f"{name}=={version(name)}" for name in sorted(names)]
 
 
 def _runs_as_a_job(flavor: str, told: Told) -> bool:
