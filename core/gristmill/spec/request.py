@@ -92,7 +92,8 @@ class JobRequest(Spec):
     @property
     def model_digest(self) -> str | None:
         """What a registered model was pinned to; None for other models."""
-        return self.digests["model"].rpartition(" ")[2] if self.model.startswith("models:") else None
+        told = self.digests.get("model")
+        return told.rpartition(" ")[2] if told is not None and self.model.startswith("models:") else None
 
     @property
     def fingerprint(self) -> str:
