@@ -4,16 +4,19 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.conftest import S3Server
 from tests.services.conftest import Serve, ask, runs, says
 
 import gristmill
 from gristmill.errors import ConflictError, ServiceFailedError, SpecError
-from gristmill.services.keys import local_folder
+from gristmill.services.keys import local_folder, log_folder
 from gristmill.settings import Settings
+from gristmill.storage.storage import Storage
 
 
 def test_a_service_answers_those_who_have_its_key(serve: Serve) -> None:
@@ -87,6 +90,35 @@ def test_a_service_that_has_ended_is_started_again_with_its_key(serve: Serve) ->
     assert (second.api_key, second.served_model) == (key, "changed")
     assert second.record.newest().number == 2
     assert says(second, "hello") == "hello"
+
+
+def test_another_key_takes_the_place_of_the_one_before(serve: Serve) -> None:
+    service = serve(timeout=0.01, block=False)
+    service.wait()
+    first = service.api_key
+    second = serve(api_key="a-key-of-my-own-for-it")
+    assert (second.api_key, second.api_key != first) == ("a-key-of-my-own-for-it", True)
+    assert len(list((local_folder() / "keys").iterdir())) == 1
+
+
+def test_a_service_with_a_home_on_object_storage(s3: S3Server) -> None:
+    settings = s3.settings.model_copy(update={"home": f"{s3.root}/home"})
+    service = gristmill.create_service("chat", "echo:chat", pool="local", settings=settings)
+    try:
+        assert says(service, "hello") == "hello"
+        assert "keeper: answers after" in service.logs()
+        keeper, server = service.facts()["processes"]
+        subprocess.run(["kill", "-9", str(server)], check=True)
+        while runs(keeper):
+            time.sleep(0.01)
+        assert service.message == "its server ended with signal SIGKILL"
+        stored = Storage(settings)
+        (log,) = [file for file in stored.list(f"{s3.root}/home") if file.location.endswith("server.log")]
+        assert b"keeper: FAILED" in stored.read_bytes(log.location)  # for other machines, once it has ended
+    finally:
+        gristmill.drop_service("chat", settings=settings)
+    assert list(Storage(settings).list(f"{s3.root}/home")) == []
+    assert not log_folder("chat").exists()
 
 
 def test_a_port_that_is_taken_is_refused(serve: Serve) -> None:

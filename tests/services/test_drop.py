@@ -43,6 +43,28 @@ def test_a_server_whose_keeper_was_killed_is_ended_by_dropping_it(serve: Serve) 
     assert not runs(server)
 
 
+def test_starting_a_service_again_ends_what_its_last_server_left_behind(serve: Serve, tmp_path: Path) -> None:
+    service = serve(timeout=0.01, block=False)
+    service.wait()
+    start = service.record.newest()
+    # a keeper whose server has an engine, as the kernel leaves them when the keeper is killed
+    engine = tmp_path / "engine"
+    script = (
+        "import subprocess, sys, time; one = subprocess.Popen(['sleep', '600']);"
+        "open(sys.argv[1], 'w').write(str(one.pid)); time.sleep(600)"
+    )
+    keeper = subprocess.Popen([sys.executable, "-c", script, str(engine)], start_new_session=True)
+    while not engine.exists() or not engine.read_text():
+        time.sleep(0.01)
+    process = process_of(keeper.pid)
+    keeper.kill()
+    keeper.wait()
+    assert runs(int(engine.read_text()))
+    start.write_state(replace(start.state(), status=ServiceStatus.RUNNING, process=process, server={}))
+    assert serve().status is ServiceStatus.RUNNING
+    assert not runs(int(engine.read_text()))
+
+
 def test_a_service_killed_in_the_middle_of_a_request_fails_the_request_and_is_not_running(serve: Serve) -> None:
     service = serve()
     keeper, server = service.facts()["processes"]
@@ -62,6 +84,8 @@ def test_a_service_killed_in_the_middle_of_a_request_fails_the_request_and_is_no
     subprocess.run(["kill", "-9", str(server)], check=True)
     thread.join(30)
     assert len(failed) == 1
+    while runs(server):  # its connections end a moment before it does
+        time.sleep(0.01)
     assert service.status is ServiceStatus.FAILED
     while runs(keeper):
         time.sleep(0.01)

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from gristmill.errors import ConflictError
 from gristmill.jobs.process import process_of
 from gristmill.services.checks import CheckedService
+from gristmill.services.drop import end
 from gristmill.services.health import url_host
-from gristmill.services.keys import forget_key, keep_key, key_of, local_folder, new_key
+from gristmill.services.keys import forget_key, keep_key, key_of, log_folder, new_key
 from gristmill.services.launch import KeeperProcess, check_port, free_port, submit_keeper
 from gristmill.services.record import ServiceRecord, StartClaim, StartRecord, StartState
 from gristmill.services.request import ServiceRequest
@@ -55,6 +56,8 @@ def create(record: ServiceRecord, checked: CheckedService, *, api_key: str | Non
         if start is not None and not start.verdict().status.has_ended:
             _check_same(record, start, checked, api_key=api_key)
             return Service(record)
+        if start is not None:
+            end(record, start, start.claim())  # a server that died may have left an engine, which holds the GPU
         if _started(record, start, checked, api_key=api_key):
             return Service(record)
     raise ConflictError(f"name: service {record.name!r} is created and dropped by others all the time; try again")
@@ -104,13 +107,15 @@ def _started(
     finally:
         if begun is None and key.is_new:
             forget_key(key.name)
+    if begun is not None and before is not None and key.is_new:
+        forget_key(before.claim().key)
     return begun is not None
 
 
 def _start_here(record: ServiceRecord, number: int, claim: StartClaim, model: str | None) -> StartRecord | None:
     # a folder of the record where that is on this machine, else one beside the keys
     own = join(record.start(number).folder, "logs")
-    log = Path(own) if is_local(own) else local_folder() / "logs" / record.name / f"{time.time_ns():x}"
+    log = Path(own) if is_local(own) else log_folder(record.name) / f"{time.time_ns():x}"
     with KeeperProcess(record.storage.settings, log) as keeper:
         claim = replace(claim, process=process_of(keeper.pid), log=None if is_local(own) else str(log))
         begun = record.claim(claim, after=number - 1)

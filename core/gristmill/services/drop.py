@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 
@@ -10,7 +11,7 @@ from gristmill.jobs.cluster import cluster_at
 from gristmill.jobs.process import is_alive
 from gristmill.services.descendants import descendants, session_members
 from gristmill.services.keeper import GRACE
-from gristmill.services.keys import forget_key
+from gristmill.services.keys import forget_key, log_folder
 from gristmill.services.record import ServiceRecord, StartClaim, StartRecord
 from gristmill.services.status import BEAT_LIMIT
 
@@ -32,6 +33,7 @@ def drop(record: ServiceRecord) -> None:
     end(record, start, claim)
     record.delete()
     forget_key(claim.key)
+    shutil.rmtree(log_folder(record.name), ignore_errors=True)
 
 
 def end(record: ServiceRecord, start: StartRecord, claim: StartClaim) -> None:

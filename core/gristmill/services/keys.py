@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gristmill.errors import SpecError
 
-__all__ = ["check_key", "digest_of", "forget_key", "keep_key", "key_of", "local_folder", "new_key"]
+__all__ = ["check_key", "digest_of", "forget_key", "keep_key", "key_of", "local_folder", "log_folder", "new_key"]
 
 _SHORTEST = 16
 
@@ -17,6 +17,11 @@ def local_folder() -> Path:
     """Where this machine keeps what belongs to services and must not stand at a shared home."""
     state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(state) / "gristmill" / "services"
+
+
+def log_folder(name: str) -> Path:
+    """Where the logs of a service stand whose home is not on this machine."""
+    return local_folder() / "logs" / name
 
 
 def new_key() -> str:
