@@ -21,6 +21,7 @@ from tests.cluster import cluster as cluster
 from tests.mlflow_server import mlflow_server as mlflow_server
 from tests.model_registry import model_registry as model_registry
 from tests.model_registry import registry_template as registry_template
+from tests.vllm_process import vllm_process as vllm_process
 
 _KEYS = {
     "AWS_ACCESS_KEY_ID": "test-key-id",

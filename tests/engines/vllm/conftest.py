@@ -1,9 +1,6 @@
-"""What the tests of the engine vllm share: tiny models, and a process with vLLM imported in whose forks engines run.
+"""What the tests of the engine vllm share: tiny models, and jobs that run in forks of a process with vLLM imported."""
 
-An engine starts in about two seconds in a fork, and in twenty in a new process.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,45 +12,11 @@ from tests.tiny.models import model_folder
 import gristmill
 from gristmill.settings import Settings
 
-ENVIRONMENT = {
-    "HF_HUB_OFFLINE": "1",
-    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_LOGGING_LEVEL": "WARNING",
-    "VLLM_NO_USAGE_STATS": "1",
-}
-MODULES = (
-    "compressed_tensors",
-    "gristmill.api",
-    "gristmill.engines.vllm.engine",
-    "gristmill.runner.execute",
-    "gristmill.submission.submit",
-    "pyarrow.dataset",
-    "vllm.entrypoints.launchers.cli_args",
-    "vllm.entrypoints.llm",
-    "vllm.entrypoints.openai.chat_completion.protocol",
-    "vllm.lora.worker_manager",
-    "vllm.model_executor.model_loader",
-    "vllm.model_executor.models.llama",
-    "vllm.v1.engine.core",
-    "vllm.v1.engine.llm_engine",
-    "vllm.v1.executor.uniproc_executor",
-    "vllm.v1.worker.cpu_worker",
-)
-"""What takes vLLM long to import on its way to an engine on the CPU."""
-
 ARGUMENTS = ("--dtype=float32", "--enforce-eager")
 """For engines in tests. In bfloat16 an answer depends on what else is in the engine at the time, because likely tokens
 are near to each other in a model of random weights; and nothing is compiled, which takes longer than the tests."""
 
 Conversation = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="session")
-def vllm_process() -> Iterator[Preloaded]:
-    """A process with vLLM imported; `vllm_process.call(function, ...)` runs a function in a fork of it."""
-    with Preloaded(MODULES, environment=ENVIRONMENT) as process:
-        yield process
 
 
 @pytest.fixture(scope="session")

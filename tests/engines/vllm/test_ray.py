@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pytest
-from tests.engines.vllm.conftest import ENVIRONMENT
+from tests.vllm_process import ENVIRONMENT
 
 import gristmill
 from gristmill import InputSpec, JobSpec, JobStatus, OutputSpec, PoolSettings, Settings
