@@ -52,7 +52,8 @@ def found_model(model: Any, storage: Storage, engine_options: Mapping[str, Any] 
         SpecError: the engine does not know an option.
     """
     options = EngineOptions.of(engine_options)
-    if not isinstance(model, str | os.PathLike):  # an object stays as it is: it is neither hashed nor pickled
+    if not isinstance(model, str | os.PathLike) and options.registry is None:
+        # an object stays as it is: it is neither hashed nor pickled
         given = ModelObject(model, object_kind(model))
         return FoundModel(given, engine_for(OBJECT, options), options.for_engine(), describe_object(given), {})
     return find_model(model, storage, options, warm=_Seen(storage))
