@@ -65,7 +65,7 @@ def test_rows_are_grouped_once_and_every_later_run_reads_the_same_shards(
 ) -> None:
     assert known_plan(storage, request_) is None
     plan = grouped(storage, request_)
-    assert plan.partitions == 30
+    assert (plan.partitions, plan.rows) == (30, 90)
     assert known_plan(storage, request_) == plan
     shards = list(read_plan(storage, plan.location))
     assert len(shards) == plan.shards == 8
@@ -100,7 +100,7 @@ def test_a_partition_that_is_too_large_leaves_nothing(storage: Storage, request_
 
 def test_other_jobs_have_the_plan_that_was_made_for_them(storage: Storage, request_: JobRequest) -> None:
     by_row = request_.model_copy(update={"function_kind": "scalar", "partition_column": None})
-    assert known_plan(storage, by_row) == RunPlan(f"{request_.staging}/plan.parquet", request_.shards)
+    assert known_plan(storage, by_row) == RunPlan(f"{request_.staging}/plan.parquet", request_.shards, rows=90)
 
 
 class Sums:

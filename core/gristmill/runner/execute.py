@@ -165,8 +165,8 @@ class _Execution:
 
     def _tally(self, plan: RunPlan) -> Tally:
         if self.partitioning is None or not self.partitioning.reduces:
-            return Tally(self.policy, self.request.rows)
-        return Tally(self.policy, self.request.rows, noun="partition", tried_total=plan.partitions)
+            return Tally(self.policy, plan.rows)
+        return Tally(self.policy, plan.rows, noun="partition", tried_total=plan.partitions)
 
     def _work(self, claim: OutputClaim, executor: Executor, plan: RunPlan) -> tuple[JobStatus, str]:
         tally = self._tally(plan)

@@ -40,19 +40,22 @@ class RunPlan:
     Attributes:
         location: of the plan.
         shards: how many shards it has.
-        partitions: how many partitions they are; None where that is not known before running.
+        partitions: how many partitions they are; None where rows are run one by one.
+        rows: how many rows; None where that is not known before they are read.
     """
 
     location: str
     shards: int
     partitions: int | None = None
+    rows: int | None = None
 
 
 def known_plan(storage: Storage, request: JobRequest) -> RunPlan | None:
     """The plan of a job; None where its rows are to be grouped first."""
     if request.partition_column is None:
         whole = request.function_kind == "partitioned"
-        return RunPlan(join(request.staging, "plan.parquet"), request.shards, request.shards if whole else None)
+        location = join(request.staging, "plan.parquet")
+        return RunPlan(location, request.shards, request.shards if whole else None, request.rows)
     try:
         found = json.loads(storage.read_bytes(_pointer(request)))
     except FileNotFoundError:
@@ -108,7 +111,7 @@ def group_rows(
             most_bytes=most_bytes,
             run_bytes=max(_RUN_BYTES, min(_MOST_RUN_BYTES, size // _RUNS)),
         )
-        plan = RunPlan(join(folder, "plan.parquet"), len(grouped.shards), grouped.partitions)
+        plan = RunPlan(join(folder, "plan.parquet"), len(grouped.shards), grouped.partitions, grouped.rows)
         write_plan(storage, plan.location, iter(grouped.shards))
         storage.write_bytes(_pointer(request), json.dumps(asdict(plan)).encode(), exclusive=True)
     except BaseException as error:

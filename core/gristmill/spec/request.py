@@ -4,10 +4,13 @@ import hashlib
 import json
 from typing import Any, Literal
 
+from pydantic import field_serializer, field_validator
+
 from gristmill.spec.base import Spec
 from gristmill.spec.enums import SaveMode
 from gristmill.spec.input import ColumnHandling
 from gristmill.spec.job import JobSpec
+from gristmill.spec.param_text import param_from_plain, param_to_plain
 
 __all__ = ["InputSource", "JobRequest", "RunRequest"]
 
@@ -94,6 +97,15 @@ class JobRequest(Spec):
         """What a registered model was pinned to; None for other models."""
         told = self.digests.get("model")
         return told.rpartition(" ")[2] if told is not None and self.model.startswith("models:") else None
+
+    @field_validator("params")
+    @classmethod
+    def _as_given(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return {name: param_from_plain(one) for name, one in value.items()}
+
+    @field_serializer("params", when_used="json")
+    def _plain(self, value: dict[str, Any]) -> dict[str, Any]:
+        return {name: param_to_plain(one) for name, one in value.items()}
 
     @property
     def fingerprint(self) -> str:
