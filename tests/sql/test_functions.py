@@ -211,3 +211,10 @@ def test_embeddings_are_arrays_of_their_length(settings: Settings) -> None:
     with sql.connect(settings=settings, models={"embed": "python:tests.sql.embedding:Embedder"}) as con:
         assert one(con, "SELECT typeof(embed('a'))") == "FLOAT[3]"
         assert one(con, "SELECT array_cosine_similarity(embed('a'), embed('a'))") == pytest.approx(1)
+
+
+def test_a_connection_has_four_threads_at_least_unless_it_is_told(settings: Settings) -> None:
+    with sql.connect(settings=settings, models=()) as con:
+        assert one(con, "SELECT current_setting('threads')") >= 4
+    with sql.connect(settings=settings, models=(), config={"threads": 1}) as con:
+        assert one(con, "SELECT current_setting('threads')") == 1
