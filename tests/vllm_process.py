@@ -22,8 +22,12 @@ MODULES = (
     "compressed_tensors",
     "gristmill.api",
     "gristmill.engines.vllm.engine",
+    "gristmill.registry.registry",
     "gristmill.runner.execute",
     "gristmill.submission.submit",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.tracking",
     "pyarrow.dataset",
     "vllm.entrypoints.launchers.cli_args",
     "vllm.entrypoints.llm",
@@ -36,7 +40,7 @@ MODULES = (
     "vllm.v1.executor.uniproc_executor",
     "vllm.v1.worker.cpu_worker",
 )
-"""What takes vLLM long to import on its way to an engine on the CPU."""
+"""What takes vLLM long to import on its way to an engine on the CPU, and what it takes to look a model up."""
 
 
 @pytest.fixture(scope="session")
