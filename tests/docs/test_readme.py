@@ -22,7 +22,7 @@ def shop(settings: Settings) -> Path:
     (folder / "orders").mkdir()
     orders = pa.table({"id": [1, 2, 3], "price": [10.0, 5.0, 2.5], "amount": [1, 0, 4]})
     pq.write_table(orders, folder / "orders" / "2026-01-01.parquet")
-    assert write_files(README, folder) == ["shop.py", "nightly.py"]
+    assert write_files(README, folder) == ["shop.py", "nightly.py", "churn.py"]
     return folder
 
 
@@ -42,3 +42,9 @@ def test_the_commands_do_what_they_say(shop: Path) -> None:
     for _, *arguments in (run, *others):
         python("-m", "gristmill.cli", *arguments)
     assert gristmill.read_output("out/again")["size"].to_pylist() == [10, 3]
+
+
+def test_a_registered_model_runs_in_place_as_a_job_and_in_sql(shop: Path) -> None:
+    said = python("churn.py")
+    assert gristmill.read_output("out/churn")["output_feature_0"].to_pylist() == [0, 1, 0, 1]
+    assert "[(21.0, 0), (35.0, 1), (52.0, 0), (64.0, 1)]" in said
