@@ -145,6 +145,7 @@ def _batch_size(pipeline: Any, task: Task, context: LoadContext) -> int:
     if context.options.get("batch_size") is not None:
         return int(context.options["batch_size"])
     tokenizer = getattr(pipeline, "tokenizer", None)
-    if task.medium == "text" and getattr(tokenizer, "pad_token_id", None) is None:
-        return 1  # texts of different lengths cannot stand in one tensor without padding
+    is_text = task.medium == "text"
+    if (is_text or tokenizer is not None) and getattr(tokenizer, "pad_token_id", None) is None:
+        return 1  # rows of different lengths cannot stand in one tensor without padding; transformers refuses to try
     return min(_BATCH, context.max_batch_rows or _BATCH)
