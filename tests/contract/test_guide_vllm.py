@@ -95,7 +95,10 @@ def image_text_to_text() -> Any:
 def in_place_as_in_a_job() -> Any:
     uncompiled()
     mv = Registry().get_model("qwenw_5").version("v1")
-    engine = {"engine": InferenceEngine.VLLM}
+    engine = {
+        "engine": InferenceEngine.VLLM,
+        "engine_args_override": ["--dtype=float32", "--enforce-eager"],  # starts sooner
+    }
     params = {"temperature": 0, "max_completion_tokens": 8}
     input_df = pd.DataFrame(
         {"number": [1, 2], "MESSAGES": [json.dumps([{"role": "user", "content": one}]) for one in "ab"]}
