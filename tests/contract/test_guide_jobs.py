@@ -52,7 +52,7 @@ def test_a_job_is_listed_found_by_name_and_deleted(
     job.wait()
     assert f"Job completed with status: {job.status}" == "Job completed with status: DONE"
 
-    monkeypatch.setenv("COLUMNS", "200")  # of the terminal
+    monkeypatch.delenv("COLUMNS", raising=False)
 
     # list to see all jobs
     list_jobs().show()

@@ -1,11 +1,15 @@
 """`Frame`: a small table that becomes whatever its user works with."""
 
+import os
 import sys
 from typing import Any
 
 import pyarrow as pa
 
 __all__ = ["Frame"]
+
+_WIDEST = 10_000
+"""Characters of a line that no terminal bounds."""
 
 
 class Frame:
@@ -52,11 +56,15 @@ class Frame:
         return list(self._table.to_pylist())
 
     def show(self, n: int = 10) -> None:
-        """Print the first `n` rows."""
-        from rich.console import Console
-        from rich.table import Table
+        """Print the first `n` rows.
 
-        table = Table(*self._table.column_names)
+        Nothing is cut: in a terminal what does not fit goes on in the next line, elsewhere lines are as long as need be.
+        """
+        from rich.console import Console
+        from rich.table import Column, Table
+
+        table = Table(*(Column(name, overflow="fold") for name in self._table.column_names))
         for row in self._table.slice(0, n).to_pylist():
             table.add_row(*("" if value is None else str(value) for value in row.values()))
-        Console(file=sys.stdout).print(table)
+        is_bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
+        Console(file=sys.stdout, width=None if is_bounded else _WIDEST).print(table)
