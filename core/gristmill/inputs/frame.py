@@ -58,7 +58,7 @@ class Frame:
     def show(self, n: int = 10) -> None:
         """Print the first `n` rows.
 
-        Nothing is cut: in a terminal what does not fit goes on in the next line, elsewhere lines are as long as need be.
+        Nothing is cut: in a terminal what does not fit goes on in the next line, elsewhere lines are long.
         """
         from rich.console import Console
         from rich.table import Column, Table
