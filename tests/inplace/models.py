@@ -62,3 +62,11 @@ class Sizes:
     @inference_api(inputs={"image": "bytes"}, outputs={"size": "int64"})
     def predict(self, rows: pa.RecordBatch) -> list[int]:
         return [len(content) for content in rows.column("image").to_pylist()]
+
+
+class Tidy:
+    """Text in, text of the same name out."""
+
+    @inference_api(inputs={"text": "string"}, outputs={"text": "string"})
+    def predict(self, rows: pa.RecordBatch) -> list[str]:
+        return [text.strip() for text in rows.column("text").to_pylist()]

@@ -76,6 +76,14 @@ def test_what_comes_back_is_what_came_in(make: Any, kind: type, rows: pa.Table, 
     assert table["echo"].to_pylist() == rows["id"].to_pylist()
 
 
+def test_tables_of_the_connection_are_not_taken_for_the_answers(settings: Settings) -> None:
+    with duckdb.connect() as con:
+        for name in ("found", "given", "answers", "relation"):
+            con.execute(f"CREATE TABLE {name} AS SELECT 99 AS other")
+        con.execute("CREATE TABLE numbers AS SELECT 1 AS x")
+        assert gristmill.run("echo:", con.sql("FROM numbers"), settings=settings).fetchall() == [(1, '{"x": 1}')]
+
+
 def test_a_query_and_a_listing_are_inputs(settings: Settings) -> None:
     Path("one.txt").write_text("12345")
     sizes = gristmill.run(

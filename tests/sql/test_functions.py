@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
-from tests.inplace.models import Shop
+from tests.inplace.models import Shop, Tidy
 
 import gristmill
 from gristmill import sql
@@ -90,6 +90,11 @@ def test_several_outputs_are_a_struct_and_params_go_by_name(con: Any) -> None:
 
 def test_nulls_reach_the_model(con: Any) -> None:
     assert one(con, "SELECT shop_predict(NULL, NULL)") == {"gross": None, "label": "None/x"}
+
+
+def test_an_output_may_have_the_name_of_an_input(con: Any, settings: Settings) -> None:
+    sql.register_model(con, "tidy", Tidy(), settings=settings)
+    assert one(con, "SELECT tidy(' a ')") == "a"
 
 
 def test_arguments_of_a_wrong_type_or_number_are_refused(con: Any) -> None:

@@ -14,7 +14,6 @@ from gristmill.models.params import check_params
 from gristmill.models.signature import Signature
 from gristmill.partitions.rule import Partitioning, kept_columns
 from gristmill.resolve.columns import ColumnResolver
-from gristmill.spec.enums import OnError
 from gristmill.spec.input import ColumnHandling, InputSpec
 from gristmill.storage.access import AccessPolicy
 from gristmill.storage.storage import Storage
@@ -114,7 +113,6 @@ def call_of(
     spec: InputSpec,
     *,
     storage: Storage,
-    on_error: OnError,
     max_batch_rows: int | None = None,
     listed: tuple[str, ...] = (),
 ) -> Call:
@@ -125,7 +123,6 @@ def call_of(
         schema: the input's columns.
         spec: params, file columns, partitions.
         storage: with the settings in force.
-        on_error: whether there will be a column of errors.
         max_batch_rows: the user's bound on one call, or None.
         listed: where the user has listed the files of the input: those may be opened.
 
@@ -148,7 +145,6 @@ def call_of(
     handling = {names[given]: one for given, one in (spec.column_handling or {}).items()}
     if handling:
         checks.check_file_columns(handling, schema)
-    checks.check_output_columns(kept_columns(schema, partitioning), signature, on_error=on_error)
     allowed = tuple(storage.resolve(text, what="allowed_locations") for text in spec.allowed_locations)
     allowed += listed
     return Call(target, signature, params, schema, handling, messages, partitioning, allowed, max_batch_rows, storage)

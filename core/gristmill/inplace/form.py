@@ -133,7 +133,7 @@ def _relation(relation: Any, answers: Answers) -> Any:
     """A relation of the same connection. Its rows are in memory: a connection cannot run the relation and, at the same
     time, what reads it.
     """  # noqa: D205 - the reason does not fit one line
-    found = _table(answers)  # by its name, below
-    made = relation.query("given", "SELECT * FROM found")
-    del found
+    _gristmill_answers = _table(answers)  # found by its name below, where no table has that name
+    made = relation.query("_gristmill_rows", "SELECT * FROM _gristmill_answers")
+    del _gristmill_answers
     return made

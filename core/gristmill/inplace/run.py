@@ -18,6 +18,7 @@ from gristmill.spec.enums import OnError
 from gristmill.spec.input import InputSpec
 from gristmill.spec.job import JobSpec
 from gristmill.storage.storage import Storage
+from gristmill.submission.checks import check_output_columns
 
 __all__ = ["run"]
 
@@ -82,10 +83,10 @@ def run(
         source.schema,
         spec,
         storage=storage,
-        on_error=chosen.on_error,
         max_batch_rows=chosen.max_batch_rows,
         listed=(X.normal,) if isinstance(X, FileListing) else (),
     )
+    check_output_columns(call.kept, call.signature, on_error=chosen.on_error)
     form = form_of(X, source, keeps_rows=call.keeps_rows)
     with ExitStack() as stack:
         loaded = stack.enter_context(loaded_functions.lease(call.key, call.load))

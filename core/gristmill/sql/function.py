@@ -19,7 +19,6 @@ from gristmill.inputs.block import Block
 from gristmill.replica.agreement import Agreement, conform
 from gristmill.replica.inference import BatchRunner, ErrorBudget, Result
 from gristmill.replica.sizing import BatchSizer
-from gristmill.spec.enums import OnError
 from gristmill.spec.input import InputSpec
 from gristmill.sql.types import positional
 from gristmill.storage.storage import Storage
@@ -146,7 +145,7 @@ class SqlFunction:
                 self._target = self._find()
             given = {name: value for name, value in json.loads(params or "{}").items() if value is not None}
             spec = InputSpec(params=given or None)
-            call = call_of(self._target, schema, spec, storage=self._storage, on_error=OnError.FAIL)
+            call = call_of(self._target, schema, spec, storage=self._storage)
             made = (call.key or (self._own, *kind), call)
             if len(self._calls) >= _CALLS:
                 self._calls.pop(next(iter(self._calls)))

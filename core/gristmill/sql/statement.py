@@ -52,12 +52,6 @@ def _unknown(connection: Any, sql: str) -> bool:
     return bool(called - {row[0] for row in connection.execute(query).fetchall()} - _WORDS)
 
 
-_WORDS = frozenset(
-    {"all", "and", "any", "as", "by", "exists", "filter", "from", "in", "not", "on", "or", "over", "select"}
-)
-"""What may stand before a bracket without being called."""
-
-
 @contextmanager
 def reported(sql: str) -> Iterator[None]:
     """DuckDB's errors as ours: a row that fails in a model, or SQL that cannot be run.
