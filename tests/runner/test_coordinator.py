@@ -347,6 +347,18 @@ def test_failed_rows_end_the_job_when_there_are_too_many() -> None:
     assert run.commits == []
 
 
+@pytest.mark.parametrize("spoiled", [False, True])
+def test_partitions_that_gave_no_rows_are_committed_unless_they_were_given_up(spoiled: bool) -> None:
+    from gristmill.replica.messages import PartDone
+
+    def behave(task: Task) -> list[Event]:
+        return [PartDone(task.id, 0, 5, None, partitions=2, written=0, spoiled=spoiled)]
+
+    run = Run(shards=3, rows=5, behave=behave)
+    run()
+    assert [(commit.shard, commit.file) for commit in run.commits] == ([] if spoiled else [(i, None) for i in range(3)])
+
+
 def test_shards_without_failures_stay_committed_when_the_job_fails() -> None:
     from gristmill.replica.messages import PartDone
     from gristmill.spec.row_error import RowError

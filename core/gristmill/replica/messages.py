@@ -195,6 +195,7 @@ class PartDone:
         partitions: how many partitions the rows are; 0 where the function runs row by row.
         written: rows in the part, where these are not the `rows`: of a function whose partitions have other numbers of
             rows in the output.
+        spoiled: some of the rows have no result that stands, so nothing was kept: they are to be done again.
     """
 
     task: int
@@ -209,6 +210,7 @@ class PartDone:
     last: bool = True
     partitions: int = 0
     written: int | None = None
+    spoiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,6 +202,7 @@ class Sink:
             PartDone(
                 task.id, part.start, part.rows, file, size, digest, part.errors, samples, part.metrics, last,
                 partitions=part.partitions, written=(part.height if file else 0) if part.reduces else None,
+                spoiled=part.spoiled,
             )
         )  # fmt: skip
 

@@ -227,7 +227,7 @@ class Coordinator:
             self._toll.succeeded()
             self._commits += self._convictions
             self._convictions = []
-        kept = event.file is not None or event.rows == 0 or (event.written == 0 and event.errors == 0)
+        kept = event.file is not None or event.rows == 0 or (event.written == 0 and not event.spoiled)
         ends = event.last and task.stop is None
         if kept and not (event.rows == 0 and not ends):
             commits = self._commits if task.verdict is None else self._convictions
