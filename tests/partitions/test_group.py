@@ -144,3 +144,34 @@ def test_nested_dictionary_and_extension_columns_come_through(storage: Storage, 
     back = pa.Table.from_batches([block.rows for block in read(storage, found, rows.schema)])
     assert back.sort_by("id").to_pylist() == rows.to_pylist()
     assert back.schema == rows.schema
+
+
+def test_grouping_can_be_stopped_while_it_writes(storage: Storage, tmp_path: Path) -> None:
+    class StoppedError(Exception):
+        pass
+
+    begun = False
+
+    def all_blocks() -> Iterator[Block]:
+        nonlocal begun
+        yield from blocks(rows)
+        begun = True
+
+    def check() -> None:
+        if begun:
+            raise StoppedError
+
+    rows = table([at % 7 for at in range(1_000)])
+    with pytest.raises(StoppedError):
+        group(
+            all_blocks(),
+            storage,
+            str(tmp_path / "grouped"),
+            schema=rows.schema,
+            column="key",
+            bounds=lambda _: ShardBounds(rows=50),
+            most_bytes=10**9,
+            run_bytes=4_000,
+            check=check,
+        )
+    assert not (tmp_path / "grouped" / "runs").exists()

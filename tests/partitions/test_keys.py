@@ -15,6 +15,8 @@ KEYS = [
     pa.array([True, False, True]),
     pa.array([2, 1, 2], pa.uint8()),
     pa.array([decimal.Decimal("1.5"), decimal.Decimal("0.5"), decimal.Decimal("1.5")]),
+    pa.array([decimal.Decimal("1.5"), decimal.Decimal("0.5"), decimal.Decimal("1.5")], pa.decimal32(3, 1)),
+    pa.array([decimal.Decimal("1.5"), decimal.Decimal("0.5"), decimal.Decimal("1.5")], pa.decimal64(12, 1)),
     pa.array(["b", "a", "b"]),
     pa.array(["b", "a", "b"], pa.large_string()),
     pa.array(["b", "a", "b"]).dictionary_encode(),

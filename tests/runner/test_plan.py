@@ -1,5 +1,6 @@
 """The plan of a run over partitions: fixed once, for every run of the job."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -83,6 +84,61 @@ def test_of_two_runners_at_once_the_second_takes_the_plan_of_the_first(
     assert second.location != first.location
     assert grouped(storage, request_, generation=3) == second
     assert pointer.read_bytes() != content
+
+
+class Pausing(Storage):
+    """Does something before and after a plan is fixed."""
+
+    before: Callable[[], None] = staticmethod(lambda: None)
+    after: Callable[[], None] = staticmethod(lambda: None)
+
+    def write_bytes(self, location: str, data: bytes, *, exclusive: bool = False) -> None:
+        is_plan = location.endswith("partitions.json")
+        if is_plan:
+            self.before()
+        super().write_bytes(location, data, exclusive=exclusive)
+        if is_plan:
+            self.after()
+
+
+def rows_of(storage: Storage, plan: RunPlan) -> int:
+    """The rows that can be read by a plan."""
+    files = {part.location: part for shard in read_plan(storage, plan.location) for part in shard.slices}
+    return sum(pq.read_metadata(location).num_rows for location in files)
+
+
+def test_a_run_that_was_frozen_as_it_fixed_its_plan_has_the_rows_still(storage: Storage, request_: JobRequest) -> None:
+    def another_begins() -> None:
+        with pytest.raises(StoppedError, match="cancelled"):
+            grouped(storage, request_, generation=2, stop="cancelled")
+
+    frozen = Pausing(storage.settings)
+    frozen.before = another_begins
+    plan = grouped(frozen, request_)
+    assert known_plan(storage, request_) == plan
+    assert rows_of(storage, plan) == 90
+
+
+def test_a_plan_that_was_fixed_though_the_answer_was_lost_has_its_rows(storage: Storage, request_: JobRequest) -> None:
+    def fails() -> None:
+        raise OSError("the answer was lost")
+
+    broken = Pausing(storage.settings)
+    broken.after = fails
+    with pytest.raises(OSError, match="lost"):
+        grouped(broken, request_)
+    plan = grouped(storage, request_, generation=2)
+    assert known_plan(storage, request_) == plan
+    assert rows_of(storage, plan) == 90
+
+
+def test_what_killed_runs_have_grouped_goes_once_there_is_a_plan(storage: Storage, request_: JobRequest) -> None:
+    left = Path(request_.staging) / "grouped" / "000001" / "runs" / "000000.arrow"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"...")
+    plan = grouped(storage, request_, generation=2)
+    assert [path.name for path in (Path(request_.staging) / "grouped").iterdir()] == ["000002"]
+    assert rows_of(storage, plan) == 90
 
 
 def test_what_stops_the_run_stops_the_grouping_and_leaves_nothing(storage: Storage, request_: JobRequest) -> None:

@@ -1,6 +1,6 @@
 """Grouping: the rows of an input, sorted by key on storage, as shards of whole partitions."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -45,6 +45,7 @@ def group(
     bounds: Callable[[int], ShardBounds],
     most_bytes: int,
     run_bytes: int,
+    check: Callable[[], None] = lambda: None,
 ) -> Grouped:
     """Group rows by a column, with a few times `run_bytes` of them in memory.
 
@@ -61,6 +62,7 @@ def group(
         bounds: the bounds on shards, for so many rows in all.
         most_bytes: of one partition.
         run_bytes: of what is sorted at once.
+        check: called again and again; it may raise, to stop.
 
     Raises:
         PartitionError: a partition is larger than `most_bytes`.
@@ -72,11 +74,12 @@ def group(
     files: GroupedFiles | None = None
     try:
         for block in blocks:
+            check()
             if block.rows.num_rows:
                 runs.add(with_failures(block.rows, block.errors, field))
         runs.end()
         files = GroupedFiles(storage, folder, place, bounds=bounds(runs.count), most_bytes=most_bytes)
-        _write(runs, files, place, column, run_bytes)
+        _write(runs, files, column, run_bytes=run_bytes, check=check)
         files.close()
     except BaseException:
         if files is not None:
@@ -87,10 +90,15 @@ def group(
     return Grouped(files.shards, files.partitions, runs.count)
 
 
-def _write(runs: Runs, files: GroupedFiles, place: int, column: str, run_bytes: int) -> None:
+def _write(runs: Runs, files: GroupedFiles, column: str, *, run_bytes: int, check: Callable[[], None]) -> None:
+    def checked(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for piece in pieces:
+            check()
+            yield piece
+
     cuts = cuts_of(runs.runs, range_bytes=run_bytes, range_rows=_RANGE_ROWS)
     for cut, is_one in [*cuts, (None, False)]:
-        pieces = runs.until(cut)
+        pieces = checked(runs.until(cut))
         if is_one:
             files.add_one(pieces, column=column)
             continue
@@ -99,10 +107,10 @@ def _write(runs: Runs, files: GroupedFiles, place: int, column: str, run_bytes: 
             continue
         rows = pa.Table.from_batches(found).combine_chunks()
         del found
-        keys = comparable(rows.column(place).combine_chunks())
+        keys = comparable(rows.column(column).combine_chunks())
         if len(runs.runs) > 1:
             order = sorted_order(keys)
             rows, keys = rows.take(order), keys.take(order)
         files.add(rows, [0, *changes(keys)])
-    files.add_one(runs.nan(), column=column)
-    files.add_one(runs.null(), column=column)
+    files.add_one(checked(runs.nan()), column=column)
+    files.add_one(checked(runs.null()), column=column)

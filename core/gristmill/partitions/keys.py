@@ -58,6 +58,8 @@ def comparable(column: pa.Array) -> pa.Array:
         column = column.storage
     if kinds.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if kinds.is_decimal32(column.type) or kinds.is_decimal64(column.type):
+        return column.cast(pa.decimal128(column.type.precision, column.type.scale))
     return column.cast(pa.float32()) if kinds.is_float16(column.type) else column
 
 

@@ -97,12 +97,14 @@ def group_rows(
     if request.column_handling:
         policy = replace(policy, max_rows=_FILE_ROWS)
 
-    with contextlib.suppress(OSError):  # what a run left behind that was killed while it grouped
-        storage.delete_tree(home)
+    def check() -> None:
+        if (reason := stop_reason()) is not None:
+            raise StoppedError(reason)
+
     try:
         size = read_summary(storage, planned).bytes
         grouped = group(
-            _blocks(storage, request, planned, stop_reason),
+            _blocks(storage, request, planned),
             storage,
             folder,
             schema=schema_from_text(request.input_schema),
@@ -110,35 +112,49 @@ def group_rows(
             bounds=lambda total: ShardBounds(rows=policy.target_rows(total)),
             most_bytes=most_bytes,
             run_bytes=max(_RUN_BYTES, min(_MOST_RUN_BYTES, size // _RUNS)),
+            check=check,
         )
         plan = RunPlan(join(folder, "plan.parquet"), len(grouped.shards), grouped.partitions, grouped.rows)
         write_plan(storage, plan.location, iter(grouped.shards))
-        storage.write_bytes(_pointer(request), json.dumps(asdict(plan)).encode(), exclusive=True)
-    except BaseException as error:
-        with contextlib.suppress(OSError):  # the first error tells more
-            storage.delete_tree(folder)
-        other = known_plan(storage, request) if isinstance(error, FileExistsError) else None
-        if other is not None:
-            return other
+    except BaseException:
+        _drop(storage, folder)
         raise
+    fixed = _fixed(storage, request, plan)
+    with contextlib.suppress(OSError):
+        for name in storage.children(home):  # of runs that were killed while they grouped, or were too late
+            if join(home, name, "plan.parquet") != fixed.location:
+                _drop(storage, join(home, name))
+    return fixed
+
+
+def _fixed(storage: Storage, request: JobRequest, plan: RunPlan) -> RunPlan:
+    """The plan of all runs: this one, unless another was first.
+
+    Where the answer is lost it may be either, and nothing is deleted: one that is named must be there.
+    """
+    try:
+        storage.write_bytes(_pointer(request), json.dumps(asdict(plan)).encode(), exclusive=True)
+    except FileExistsError:
+        return known_plan(storage, request) or plan
     return plan
+
+
+def _drop(storage: Storage, folder: str) -> None:
+    with contextlib.suppress(OSError):  # it goes with the staging folder, at the latest
+        storage.delete_tree(folder)
 
 
 def _pointer(request: JobRequest) -> str:
     return join(request.staging, "partitions.json")
 
 
-def _blocks(
-    storage: Storage, request: JobRequest, planned: str, stop_reason: Callable[[], str | None]
-) -> Iterator[Block]:
+def _blocks(storage: Storage, request: JobRequest, planned: str) -> Iterator[Block]:
     """All rows in the order of the input; reading is tried again where that may help."""
     for shard in read_plan(storage, planned):
         at = 0
         for attempt in range(1, _TRIES + 1):
             try:
                 for block in _rest(storage, request, shard, at):
-                    if (reason := stop_reason()) is not None:
-                        raise StoppedError(reason)
                     yield block
                     at += block.rows.num_rows
                 break
