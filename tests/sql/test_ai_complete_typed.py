@@ -1,6 +1,8 @@
 """Answers as values of SQL, by a SQL type or a JSON schema."""
 
 import json
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -114,6 +116,39 @@ def test_an_answer_in_another_form_is_the_row_s_error(asked: Asked, answer: str,
     told = asked.one(f"SELECT {call(form, ', return_error_details => true')}")
     assert told["value"] is None
     assert problem in told["error"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "read"),
+    [
+        ("TINYINT", "127", 127),
+        ("TINYINT", "128", None),
+        ("UINTEGER", "-1", None),
+        ("DECIMAL(4, 1)", "999.9", Decimal("999.9")),
+        ("DECIMAL(4, 1)", "1000", None),
+        ("FLOAT", "1e39", None),
+        ("DATE", '"2026-02-28"', date(2026, 2, 28)),
+        ("DATE", '"2026-2-28"', date(2026, 2, 28)),
+        ("DATE", '"2026-02-30"', None),
+        ("TIMESTAMP", '"2026-01-02 03:04:05"', datetime.fromisoformat("2026-01-02 03:04:05")),
+        ("TIMESTAMP", '"2026-01-02 25:04:05"', None),
+        ("TIME", '"03:04:05"', time(3, 4, 5)),
+        ("UUID", '"nobody"', None),
+        ("TINYINT[]", "[1, 300]", None),
+        ("MAP(INTEGER, VARCHAR)", '{"1": "a"}', {1: "a"}),
+        ("MAP(INTEGER, VARCHAR)", '{"a": "a"}', None),
+    ],
+)
+def test_what_the_type_cannot_hold_is_the_row_s_error(asked: Asked, kind: str, answer: str, read: Any) -> None:
+    answers(asked, f'{{"field": {answer}}}')
+    form = f"'STRUCT(field {kind})'"
+    told = asked.one(f"SELECT {call(form, ', return_error_details => true')}")
+    if read is not None:
+        assert told == {"value": {"field": read}, "error": None}
+    else:
+        assert told["value"] is None
+        assert "field" in told["error"]
+        assert "cannot be read as" in told["error"]
 
 
 def test_details_stand_in_the_place_of_the_value(asked: Asked) -> None:

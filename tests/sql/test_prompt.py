@@ -40,6 +40,8 @@ def test_a_place_without_an_argument_is_refused() -> None:
         ("5", "5"),
         ("1.50", "1.50"),
         ("1.0::DOUBLE", "1.0"),
+        ("0.1::FLOAT", "0.1"),
+        ("123456789::FLOAT", "123456790.0"),
         ("true", "true"),
         ("DATE '2026-01-02'", "2026-01-02"),
         ("TIMESTAMP '2026-01-02 03:04:05'", "2026-01-02 03:04:05"),
@@ -53,7 +55,10 @@ def test_numbers_dates_and_the_like_stand_as_sql_writes_them(asked: Asked, value
     assert asked.content == f"<{text}>"
 
 
-@pytest.mark.parametrize(("value", "what"), [("'a'::BLOB", "binary"), ("INTERVAL 1 DAY", "value::VARCHAR")])
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [("'a'::BLOB", "binary"), ("INTERVAL 1 DAY", "value::VARCHAR"), ("DATE 'infinity'", "value::VARCHAR")],
+)
 def test_what_is_no_text_is_refused(asked: Asked, value: str, what: str) -> None:
     with pytest.raises(duckdb.Error, match=what):
         asked.rows(f"SELECT prompt('{{0}}', {value})")

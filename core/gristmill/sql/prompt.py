@@ -73,13 +73,19 @@ def _argument(column: pa.ChunkedArray, place: int) -> list[Any]:
             f"prompt: the argument {{{place}}} is {what} and no file, so it might mean several things to a model; "
             "write it as text, such as to_json(value)::VARCHAR, or give a file by to_file(path)"
         )
+    if kinds.is_floating(kind) and not kinds.is_float64(kind):  # its own digits, not those of the double beside it
+        column = pc.cast(pc.cast(column, pa.string()), pa.float64())
     if kinds.is_floating(kind) or kinds.is_boolean(kind):
         return [None if value is None else str(value).lower() for value in column.to_pylist()]
-    if kinds.is_temporal(kind) and not kinds.is_interval(kind):
-        return [None if value is None else str(value) for value in column.to_pylist()]
     try:
+        if kinds.is_temporal(kind) and not kinds.is_interval(kind):
+            return [None if value is None else str(value) for value in column.to_pylist()]
         return list(pc.cast(column, pa.string()).to_pylist())
-    except pa.ArrowNotImplementedError:
+    except (
+        pa.ArrowNotImplementedError,
+        OverflowError,
+        ValueError,
+    ):  # the last two: no date of Python's
         raise SpecError(f"prompt: the argument {{{place}}} is of the type {kind}; write it as value::VARCHAR") from None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from gristmill.chat.param_checks import check_one
 from gristmill.errors import SpecError
 from gristmill.sql.json_schema import schema_of, wrong_value
+from gristmill.sql.json_value import unreadable
 from gristmill.sql.model_parameters import plain
 from gristmill.sql.type_text import parsed_type
 
@@ -31,12 +32,14 @@ class AnswerForm:
         sql_type: the type of the value in SQL.
         request: the request's `response_format`; None for text.
         schema: of the value, where it is to be of a SQL type.
+        kind: the SQL type as DuckDB has it, likewise.
         is_wrapped: whether the value stands in an object, since services want an object at the top.
     """
 
     sql_type: str = "VARCHAR"
     request: Mapping[str, Any] | None = None
     schema: Mapping[str, Any] | None = None
+    kind: Any = None
     is_wrapped: bool = False
 
     def value(self, text: str | None, finish_reason: str | None) -> Any:
@@ -60,7 +63,7 @@ class AnswerForm:
             return value
         if self.is_wrapped:
             value = value.get(_WRAPPED) if isinstance(value, dict) else None
-        problem = wrong_value(value, self.schema)
+        problem = wrong_value(value, self.schema) or unreadable(value, self.kind)
         if problem is not None:
             raise AnswerFormError(f"the answer is no {self.sql_type}: {problem} (given: {(text or '')[:80]!r})")
         return value
@@ -126,4 +129,4 @@ def _typed(text: str) -> AnswerForm:
         "additionalProperties": False,
     }
     request = {"type": "json_schema", "json_schema": {"name": "response", "schema": top if is_wrapped else schema}}
-    return AnswerForm(str(kind), request, schema, is_wrapped)
+    return AnswerForm(str(kind), request, schema, kind, is_wrapped)

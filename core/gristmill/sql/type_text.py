@@ -1,5 +1,6 @@
 """SQL types written as text, in DuckDB's spelling or that of warehouses."""
 
+import json
 import re
 import threading
 from functools import lru_cache
@@ -7,7 +8,7 @@ from typing import Any
 
 from gristmill.errors import SpecError
 
-__all__ = ["duckdb_spelling", "parsed_type"]
+__all__ = ["duckdb_spelling", "parsed_type", "reads_json"]
 
 _TOKEN = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\w+|\s+|.")
 _NAMES = {"NUMBER": "BIGINT", "OBJECT": "JSON", "ARRAY": "JSON[]", "VARIANT": "JSON"}
@@ -73,6 +74,13 @@ def parsed_type(text: str, *, field: str) -> Any:
                 f"{field}: {text[:80]!r} is neither a JSON schema nor a SQL type such as "
                 f"'STRUCT(name VARCHAR, age INTEGER)': {problem}"
             ) from None
+
+
+def reads_json(text: str, kind: str) -> bool:
+    """Whether DuckDB reads JSON as a type, and not as NULL."""
+    query = "SELECT from_json($1, $2) IS NOT NULL"
+    with _LOCK:
+        return bool(_connection().execute(query, [text, json.dumps(kind)]).fetchall()[0][0])
 
 
 @lru_cache(maxsize=1)
