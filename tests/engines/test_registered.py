@@ -71,6 +71,47 @@ def test_an_estimator_of_plain_mlflow_has_its_functions_with_the_types_of_its_si
     assert found == {f"output_feature_{place}": list(expected[:, place]) for place in range(2)}
 
 
+def test_an_estimator_whose_pyfunc_is_another_function_has_that_as_its_default(
+    tmp_path: Path, storage: Storage
+) -> None:
+    import pandas as pd
+    from mlflow.models import infer_signature
+    from sklearn.linear_model import LogisticRegression
+
+    from mlflow import sklearn
+
+    rows = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0]})
+    model = LogisticRegression().fit(rows, [0, 0, 1, 1])
+    signature = infer_signature(rows, model.predict_proba(rows))
+    sklearn.save_model(model, str(tmp_path / "m"), signature=signature, pyfunc_predict_fn="predict_proba")
+    info = ENGINE.describe(f"mlflow:{tmp_path / 'm'}", {}, storage)
+    assert info.default_function == "predict_proba"
+    assert len(info.functions["predict"].outputs or ()) == 1
+    table = pa.Table.from_pandas(rows)
+    assert run(tmp_path / "m", table, storage, function="predict").num_columns == 1
+    assert run(tmp_path / "m", table, storage, function="predict_proba").num_columns == 2
+
+
+def test_an_estimator_is_given_the_columns_that_mlflow_calls_optional(tmp_path: Path, storage: Storage) -> None:
+    import pandas as pd
+    from mlflow.models import infer_signature
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    from mlflow import sklearn
+
+    rows = pd.DataFrame({"city": ["a", None, "b", "a"], "n": [1.0, 2.0, 3.0, 4.0]})
+    encoder = make_column_transformer((OneHotEncoder(), ["city"]), remainder="passthrough")
+    model = make_pipeline(encoder, LogisticRegression()).fit(rows, [0, 1, 0, 1])
+    signature = infer_signature(rows, model.predict(rows))
+    sklearn.save_model(model, str(tmp_path / "m"), signature=signature, serialization_format="cloudpickle")
+    assert types(functions(tmp_path / "m", storage)["predict"].inputs) == {"city": pa.null(), "n": pa.float64()}
+    found = run(tmp_path / "m", pa.Table.from_pandas(rows), storage, function="predict")
+    assert found.column(0).to_pylist() == model.predict(rows).tolist()
+
+
 def test_columns_that_the_signature_names_are_missed_by_name(tmp_path: Path, storage: Storage) -> None:
     folder = estimator_folder(tmp_path / "model")
     with pytest.raises(SchemaError, match="lacks 1 of the 2 columns that the model needs: b"):

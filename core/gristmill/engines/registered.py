@@ -66,7 +66,7 @@ def assume_stored(stored: StoredModel, options: Mapping[str, Any]) -> ModelInfo:
     if way == "estimator" and stored.form == "flavor":
         inputs = next(iter(stored.functions.values())).inputs
         functions = {name: Signature(inputs) for name in FUNCTIONS} | dict(stored.functions)
-        return ModelInfo(functions, "predict", uses_gpu=False)
+        return ModelInfo(functions, stored.default_function, uses_gpu=False)
     if way == "checkpoint" and not stored.functions:
         signature = TASKS[task_of(str(stored.checkpoint), options)].signature
         return ModelInfo({"__call__": signature}, "__call__")
@@ -108,7 +108,7 @@ def _loaded(stored: StoredModel, context: LoadContext) -> BatchModel:
         own = describe_estimator(estimator).functions
         if context.function not in own:
             raise ModelError(f"model {context.model!r} has no function {context.function!r}, only {', '.join(own)}")
-        signature = overlaid(own[context.function], signature)
+        signature = _whole(own[context.function], signature)
         return SignedModel(lambda narrowed: EstimatorModel(estimator, narrowed), context, signature)
     if way == "pyfunc":
         return PyfuncModel(load_flavor("pyfunc", stored), context, signature)
@@ -163,9 +163,24 @@ def _info_of_estimator(stored: StoredModel) -> ModelInfo:
     with _loading(_name(stored)):
         estimator = load_estimator(stored)
         info = describe_estimator(estimator)
-    known = {name: overlaid(own, stored.functions.get(name, Signature())) for name, own in info.functions.items()}
     inputs = next(iter(stored.functions.values())).inputs
-    return replace(info, functions={name: overlaid(signature, Signature(inputs)) for name, signature in known.items()})
+    functions = {
+        name: _whole(own, stored.functions.get(name, Signature(inputs))) for name, own in info.functions.items()
+    }
+    default = stored.default_function if stored.default_function in functions else info.default_function
+    return replace(info, functions=functions, default_function=default)
+
+
+def _whole(own: Signature, stored: Signature) -> Signature:
+    """The stored signature of an estimator's function, with all columns that it was fitted on.
+
+    MLflow calls those optional in which the example had nulls, and they are none that its signature asks for here.
+    """
+    found = overlaid(own, stored)
+    fitted, asked = own.inputs or (), {feature.name: feature for feature in found.inputs or ()}
+    if asked.keys() < {feature.name for feature in fitted}:
+        return replace(found, inputs=tuple(asked.get(feature.name, feature) for feature in fitted))
+    return found
 
 
 def _name(stored: StoredModel) -> str:

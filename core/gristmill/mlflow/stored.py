@@ -158,7 +158,8 @@ def _functions_of(file: Mapping[str, Any]) -> dict[str, Signature]:
     from gristmill.mlflow.conversion import from_mlflow_dict
 
     signature = file.get("signature")
-    return {"predict": Signature() if not signature else from_mlflow_dict(signature)}
+    name = ((file.get("flavors") or {}).get("python_function") or {}).get("predict_fn")  # of an estimator
+    return {str(name or "predict"): Signature() if not signature else from_mlflow_dict(signature)}
 
 
 def _lines(text: str) -> tuple[str, ...]:
