@@ -167,29 +167,41 @@ class Sums:
         return {"total": [sum(rows["x"].to_pylist())]}
 
 
+def sums(settings: Settings, root: Path, *, column: str | None = "key", most: int | None = None) -> gristmill.Job:
+    return gristmill.run_batch(
+        Sums,
+        pa.table({"key": ["a", "b", "a"], "x": [1, 2, 3]}),
+        compute_pool="inline",
+        input_spec=InputSpec(partition_column=column),
+        output_spec=OutputSpec(location=root / "out", mode="overwrite"),
+        job_spec=JobSpec(job_name="sums", block=True),
+        settings=settings.model_copy(update={"max_partition_bytes": most}),
+    )
+
+
 @pytest.mark.parametrize("column", ["key", None])
 def test_a_job_whose_partition_is_too_large_goes_on_once_it_may_be(
     settings: Settings, tmp_path: Path, column: str | None
 ) -> None:
-    rows = pa.table({"key": ["a", "b", "a"], "x": [1, 2, 3]})
-
-    def run(most: int | None) -> gristmill.Job:
-        return gristmill.run_batch(
-            Sums,
-            rows,
-            compute_pool="inline",
-            input_spec=InputSpec(partition_column=column),
-            output_spec=OutputSpec(location=tmp_path / "out", mode="overwrite"),
-            job_spec=JobSpec(job_name="sums", block=True),
-            settings=settings.model_copy(update={"max_partition_bytes": most}),
-        )
-
-    job = run(20)
+    job = sums(settings, tmp_path, column=column, most=20)
     assert job.status is JobStatus.FAILED
     which = "the input, which is one partition," if column is None else "the partition key=a"
     assert f"{which} has {3 if column is None else 2} rows of" in job.message
-    again = run(None)
+    again = sums(settings, tmp_path, column=column)
     assert (again.id, again.status) == (job.id, JobStatus.DONE), again.message
     assert gristmill.read_output(tmp_path / "out", columns=["total"])["total"].to_pylist() == (
         [6] if column is None else [4, 2]
     )
+
+
+def test_a_job_whose_rows_cannot_be_grouped_has_failed_and_goes_on_once_they_can(
+    settings: Settings, tmp_path: Path
+) -> None:
+    job = sums(settings, tmp_path, most=20)
+    in_the_way = Path(job.request.staging) / "grouped"
+    in_the_way.write_bytes(b"")
+    again = sums(settings, tmp_path)
+    assert (again.id, again.status) == (job.id, JobStatus.FAILED)
+    assert "the rows could not be grouped into partitions: NotADirectoryError" in again.message
+    in_the_way.unlink()
+    assert sums(settings, tmp_path).status is JobStatus.DONE

@@ -157,6 +157,9 @@ class _Execution:
                 most_bytes=most_partition_bytes(self.storage.settings, how),
                 stop_reason=heartbeat.stop_reason,
             )
+        except OSError as error:
+            told = f"{type(error).__name__}: {error}"
+            raise StoppedError(f"the rows could not be grouped into partitions: {told}; run the job again") from error
         finally:
             heartbeat.close()
         took = duration(time.monotonic() - began)
