@@ -28,6 +28,15 @@ def test_the_key_is_never_in_a_log(tmp_path: Path, storage: Storage) -> None:
     assert log.reason() == "Error: *** is wrong"
 
 
+def test_a_key_where_a_long_line_is_cut_is_not_in_the_log(tmp_path: Path, storage: Storage) -> None:
+    secret = "hush-hush-hush"
+    log = ServerLog(tmp_path, secret=secret)
+    begin = 64 * 1024 - 20
+    log.pump(io.BytesIO(b"".join(b"x" * size + secret.encode() + b"y\n" for size in range(begin, begin + 24))))
+    log.close()
+    assert read_logs(storage, str(tmp_path)) == "".join("x" * size + "***y\n" for size in range(begin, begin + 24))
+
+
 def test_a_log_is_followed_line_by_line_into_the_next_file(tmp_path: Path, storage: Storage) -> None:
     folder = tmp_path / "logs"
     tail = LogTail(storage, str(folder))

@@ -42,12 +42,19 @@ class ServerLog:
 
     def pump(self, source: BinaryIO) -> None:
         """Write all that comes from a pipe, until it is closed at its other end."""
-        while line := source.readline(_LONGEST_LINE):
-            self.write(line)
+        begun = b""  # of a line that is read in pieces: what may be the beginning of the secret
+        while piece := source.readline(_LONGEST_LINE):
+            line = self._redacted(begun + piece)
+            kept = 0 if line.endswith(b"\n") or self._secret is None else len(self._secret) - 1
+            end = max(0, len(line) - kept)
+            begun = line[end:]
+            self.write(line[:end])
+        if begun:
+            self.write(begun)
 
     def write(self, line: bytes) -> None:
         """Write one line; a disk that is full loses it, and the server goes on."""
-        line = line if self._secret is None else line.replace(self._secret, b"***")
+        line = self._redacted(line)
         if self._echo:
             sys.stdout.write(line.decode(errors="replace"))
             sys.stdout.flush()
@@ -58,6 +65,9 @@ class ServerLog:
                 (self._folder / LOG).replace(self._folder / _EARLIER)
                 self._file.close()
                 self._file = (self._folder / LOG).open("ab", buffering=0)
+
+    def _redacted(self, line: bytes) -> bytes:
+        return line if self._secret is None else line.replace(self._secret, b"***")
 
     def reason(self) -> str:
         """The last line that tells of an error; empty when none does."""
