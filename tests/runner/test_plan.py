@@ -167,27 +167,33 @@ class Sums:
         return {"total": [sum(rows["x"].to_pylist())]}
 
 
-def sums(settings: Settings, root: Path, *, column: str | None = "key", most: int | None = None) -> gristmill.Job:
+def sums(
+    settings: Settings, root: Path, *, column: str | None = "key", most: int | None = None, on_error: str = "fail"
+) -> gristmill.Job:
     return gristmill.run_batch(
         Sums,
         pa.table({"key": ["a", "b", "a"], "x": [1, 2, 3]}),
         compute_pool="inline",
         input_spec=InputSpec(partition_column=column),
         output_spec=OutputSpec(location=root / "out", mode="overwrite"),
-        job_spec=JobSpec(job_name="sums", block=True),
+        job_spec=JobSpec(job_name="sums", block=True, on_error=on_error),
         settings=settings.model_copy(update={"max_partition_bytes": most}),
     )
 
 
-@pytest.mark.parametrize("column", ["key", None])
+@pytest.mark.parametrize("on_error", ["fail", "record"])
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [("key", "the partition key=a has 2 rows of"), (None, "the input, which is one partition, has at least 3 rows of")],
+)
 def test_a_job_whose_partition_is_too_large_goes_on_once_it_may_be(
-    settings: Settings, tmp_path: Path, column: str | None
+    settings: Settings, tmp_path: Path, column: str | None, told: str, on_error: str
 ) -> None:
-    job = sums(settings, tmp_path, column=column, most=20)
+    job = sums(settings, tmp_path, column=column, most=20, on_error=on_error)
     assert job.status is JobStatus.FAILED
-    which = "the input, which is one partition," if column is None else "the partition key=a"
-    assert f"{which} has {3 if column is None else 2} rows of" in job.message
-    again = sums(settings, tmp_path, column=column)
+    assert told in job.message
+    assert "raise the setting max_partition_bytes" in job.message
+    again = sums(settings, tmp_path, column=column, on_error=on_error)
     assert (again.id, again.status) == (job.id, JobStatus.DONE), again.message
     assert gristmill.read_output(tmp_path / "out", columns=["total"])["total"].to_pylist() == (
         [6] if column is None else [4, 2]

@@ -41,8 +41,9 @@ def too_large(column: str | None, key: Any, *, rows: int, size_: int, most: int)
     """The error for a partition that does not fit in memory, with the ways out."""
     which = "the input, which is one partition," if column is None else f"the partition {column}={key_text(key)}"
     way_out = "name a partition_column" if column is None else "partition by a finer column"
+    has = "has at least" if column is None else "has"  # the rest of it was not read
     return PartitionError(
-        f"{which} has {count(rows, 'row')} of {size(size_)}, more than the {size(most)} that one may take here; "
+        f"{which} {has} {count(rows, 'row')} of {size(size_)}, more than the {size(most)} that one may take here; "
         f"{way_out}, leave out columns with a query, ask for more by job_spec.memory_requests or run fewer workers, "
         "or raise the setting max_partition_bytes"
     )

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pyarrow as pa
 
-from gristmill.errors import ConflictError, OutputError, SpecError
+from gristmill.errors import ConflictError, OutputError, PartitionError, SpecError
 from gristmill.outputs.part import PartWriter
 from gristmill.outputs.schema import error_array, output_schema, schema_digest
 from gristmill.replica.agreement import Agreement
@@ -230,5 +230,6 @@ def _same(one: pa.Schema, other: pa.Schema | None) -> bool:
 
 
 def _failure(task: Task, error: Exception) -> TaskFailed:
-    retryable = not isinstance(error, SpecError | ConflictError | OutputError | PermissionError)
+    lasting = SpecError | ConflictError | OutputError | PartitionError | PermissionError
+    retryable = not isinstance(error, lasting)
     return TaskFailed(task.id, type(error).__name__, str(error) or repr(error), retryable)

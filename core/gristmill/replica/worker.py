@@ -34,6 +34,7 @@ from gristmill.engines.registry import load_engine
 from gristmill.inputs.block import Block
 from gristmill.inputs.reader import read_shard
 from gristmill.partitions.failures import failure_field, without_failures
+from gristmill.partitions.grouped import too_large
 from gristmill.partitions.rule import kept_columns
 from gristmill.replica.agreement import Agreement
 from gristmill.replica.assembly import Assembly
@@ -204,6 +205,8 @@ class _Worker:
             batch_rows=batch_rows,
             batch_bytes=_BLOCK_BYTES,
         )
+        if partitioning is not None and not is_grouped:
+            return _bounded(blocks, self.spec.partition_bytes)
         return map(without_failures, blocks) if is_grouped else blocks
 
     @contextlib.contextmanager
@@ -301,6 +304,20 @@ class _Worker:
                 _run_loop(window.run(items))
             finally:
                 done.put(None)
+
+
+def _bounded(blocks: Iterator[Block], most: int) -> Iterator[Block]:
+    """The blocks of one partition that was not measured before.
+
+    Raises:
+        PartitionError: it has more than `most` bytes.
+    """
+    rows = size = 0
+    for block in blocks:
+        rows, size = rows + block.rows.num_rows, size + block.rows.nbytes
+        if size > most:
+            raise too_large(None, None, rows=rows, size_=size, most=most)
+        yield block
 
 
 def _run_loop(work: Coroutine[Any, Any, None]) -> None:
