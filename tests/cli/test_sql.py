@@ -26,6 +26,21 @@ def test_models_are_functions_of_a_query(cli: Cli) -> None:
     assert nothing.json == []
 
 
+def test_columns_of_one_name_and_of_any_type_are_written(cli: Cli) -> None:
+    rows, table, text, wide = cli.each(
+        ["sql", "SELECT 1 AS id, 2 AS id, 3 AS id_1", "--format", "json"],
+        ["sql", "SELECT 1 AS id, 2 AS id"],
+        ["sql", "SELECT 'a'::ENUM('a') AS e, INTERVAL 1 DAY AS i, 'b'::BLOB AS b", "--format", "csv"],
+        ["sql", "SELECT 1 AS id, 2 AS id", "-o", "twice.parquet"],
+    )
+    assert rows.code == 0, rows.err
+    assert rows.json == [{"id": 1, "id_1": 2, "id_1_1": 3}]
+    assert table.out.split()[-2:] == ["1", "2"]
+    assert text.out == '"e","i","b"\n"a","[0, 1, 0]","""Yg=="""\n'
+    assert wide.code == 0
+    assert pq.read_table(cli.folder / "twice.parquet").to_pydict() == {"id": [1], "id_1": [2]}
+
+
 def test_rows_are_written_to_a_file_that_says_its_format(cli: Cli) -> None:
     parquet, csv, unknown, text, lines = cli.each(
         ["sql", "SELECT double(x) AS y FROM 'rows.parquet'", *MODEL, "-o", "y.parquet"],

@@ -1,6 +1,7 @@
 """Rows in the formats that other tools read."""
 
 import io
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,7 +12,28 @@ from gristmill.wording.text import plain
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["chunks", "dicts", "write_parquet"]
+__all__ = ["chunks", "dicts", "named_apart", "write_parquet"]
+
+
+def named_apart(reader: "pa.RecordBatchReader") -> "pa.RecordBatchReader":
+    """The same rows under names that differ: a query may call two columns alike, as a join does.
+
+    Example:
+        >>> rows = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([2])], names=["id", "id"])
+        >>> named_apart(pa.RecordBatchReader.from_batches(rows.schema, [rows])).schema.names
+        ['id', 'id_1']
+    """
+    import pyarrow as pa
+
+    names: list[str] = []
+    for name in reader.schema.names:
+        free = (f"{name}_{number}" if number else name for number in itertools.count())
+        names.append(next(one for one in free if one not in names))
+    if names == reader.schema.names:
+        return reader
+    schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
+    batches = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in reader)
+    return pa.RecordBatchReader.from_batches(schema, batches)
 
 
 def write_parquet(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema", output: Path) -> None:
@@ -67,7 +89,8 @@ def _csv(batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") -> Iterator[s
         csv.write_csv(batch, buffer, csv.WriteOptions(include_header=header))
         return buffer.getvalue().decode()
 
-    yield text(_flat(pa.RecordBatch.from_pylist([], schema=schema)), header=True)
+    nothing = pa.array([], pa.string())
+    yield text(pa.RecordBatch.from_arrays([nothing] * len(schema), names=schema.names), header=True)
     for batch in batches:
         yield text(_flat(batch), header=False)
 
@@ -76,9 +99,13 @@ def _flat(batch: "pa.RecordBatch") -> "pa.RecordBatch":
     """The batch without types that CSV has no text for."""
     import pyarrow as pa
 
+    kinds = pa.types
     columns = []
     for column in batch.columns:
-        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        kind = column.type
+        if kinds.is_dictionary(kind):
+            columns.append(column.dictionary_decode())
+        elif kinds.is_nested(kind) or kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_interval(kind):
             values = [None if v is None else json.dumps(plain(v), ensure_ascii=False) for v in column.to_pylist()]
             columns.append(pa.array(values, pa.string()))
         else:

@@ -77,6 +77,7 @@ def sql(
     its params by theirs: churn(a, b, threshold := 0.3). So are ai_complete, prompt and read_file.
     """
     with handled():
+        from gristmill.cli.rows import named_apart
         from gristmill.errors import SpecError
         from gristmill.settings import Settings
         from gristmill.sql.statement import opened, reported
@@ -104,7 +105,7 @@ def sql(
             if relation is None:
                 console.note("done", style="dim")
                 return
-            reader = relation.to_arrow_reader(16_384)
+            reader = named_apart(relation.to_arrow_reader(16_384))
             if kind is Form.TABLE:
                 _table(reader, limit, stdout)
             else:

@@ -38,6 +38,7 @@ def opened(sql: str, *, database: str, models: Mapping[str, Any], settings: Sett
     with reported(database):
         connection = connect(database, settings=settings, models=models)
     try:
+        connection.execute("SET enable_progress_bar = false")  # it would stand among the rows on standard output
         open_filesystems(connection, resolved, storage)
         if _unknown(connection, resolved):
             register(connection, settings=settings)
