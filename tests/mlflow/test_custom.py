@@ -62,6 +62,24 @@ def test_one_that_takes_more_keeps_its_state_and_finds_its_files(storage: Storag
     assert (Path(found.context.path("folder")) / "deep" / "a.txt").read_text() == "here"
 
 
+def test_one_that_was_made_with_more_than_it_must_have_keeps_that(storage: Storage, tmp_path: Path) -> None:
+    class Scaled(CustomModel):
+        def __init__(self, context: ModelContext, factor: int = 3) -> None:
+            super().__init__(context)
+            self.factor = factor
+
+        @inference_api
+        def predict(self, df: Any) -> Any:
+            return [self.factor] * len(df)
+
+    words = tmp_path / "words.txt"
+    words.write_text("one two")
+    save_custom(Scaled(ModelContext(artifacts={"words": str(words)}), factor=7), tmp_path / "a", storage)
+    found = load_custom(tmp_path / "a")
+    assert found.factor == 7
+    assert Path(found.context.path("words")).is_relative_to(tmp_path / "a")
+
+
 def test_classes_and_functions_come_back_as_what_they_are(storage: Storage, tmp_path: Path) -> None:
     save_custom(Reader, tmp_path / "class", storage)
     save_custom(lambda df: df["x"] * 2, tmp_path / "function", storage)

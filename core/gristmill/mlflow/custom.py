@@ -6,9 +6,9 @@
     model/context.json       its files by name, and whether it is built again
     model/artifacts/0/...    the context's files, each in a folder of its own
 
-A `CustomModel` whose context has models or files is built again from its class and its context where it is loaded, as
-when it was first made; files are then where they were copied to. Any other object is loaded as it was, and paths of
-its context's files in it lead to the copies.
+A `CustomModel` that is made of nothing but a context, with models or files, is built again from its class and its
+context where it is loaded, as when it was first made; files are then where they were copied to. Any other object is
+loaded as it was, and paths of its context's files in it lead to the copies.
 """
 
 import errno
@@ -95,11 +95,12 @@ def save_custom(model: Any, folder: Path, storage: Storage) -> None:
 def _is_built_from_context(model: Any, context: ModelContext) -> bool:
     if not isinstance(model, CustomModel) or not (context.models or context.artifacts):
         return False
+    signature = inspect.signature(type(model))
     try:
-        inspect.signature(type(model)).bind(context)
+        signature.bind(context)
     except TypeError:
         return False
-    return True
+    return len(signature.parameters) == 1  # what else it was made with would be lost
 
 
 def _copied(location: str, folder: Path, storage: Storage, *, name: str) -> Path:
