@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from gristmill.errors import SpecError
+from gristmill.mlflow.address import registry_address
 from gristmill.settings import Settings
 from gristmill.spec.engine import EngineOptions
 from gristmill.spec.registry import checked_registry, is_embedded, is_trusted
@@ -34,7 +35,14 @@ def test_paths_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "given",
-    ["http://ann:hunter2@h", "http://ann@h", "postgresql://ann:hunter2@h/db", "mysql://h/db?password=hunter2"],
+    [
+        "http://ann:hunter2@h",
+        "http://ann@h",
+        "postgresql://ann:hunter2@h/db",
+        "mysql://h/db?password=hunter2",
+        "mysql://h/db?charset=utf8&passwd=hunter2",
+        "mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BPWD%3Dhunter2",
+    ],
 )
 def test_a_password_is_refused_everywhere_and_never_repeated(given: str) -> None:
     for refused in (
@@ -51,6 +59,20 @@ def test_a_password_is_refused_everywhere_and_never_repeated(given: str) -> None
 def test_what_is_no_address_is_refused(given: str) -> None:
     with pytest.raises(ValueError, match=r"is no address of a registry|names no file"):
         checked_registry(given)
+
+
+@pytest.mark.parametrize("given", ["http://h/team/../other", "http://h/team/%2e%2E/other", "http://h/..\\other"])
+def test_an_address_leads_nowhere_else(given: str) -> None:
+    with pytest.raises(ValueError, match=r"holds '\.\.'"):
+        checked_registry(given)
+
+
+@pytest.mark.parametrize("folder", ["/srv/a?b", "/srv/a%41b"])
+def test_a_folder_that_a_store_would_look_for_elsewhere_is_refused(folder: str) -> None:
+    with pytest.raises(ValueError, match="SQLite's addresses cannot hold"):
+        checked_registry(f"sqlite:///{folder}/mlflow.db")
+    with pytest.raises(SpecError, match=r"settings\.home: .* name a registry in settings\.registry"):
+        registry_address(Settings.load(home=folder))
 
 
 def test_embedded_registries_are_those_on_a_disk() -> None:

@@ -17,6 +17,9 @@ def registry_address(settings: Settings) -> str:
     Where they name none, that of a SQLite store below the home, or in the user's data folder where the home is not a
     folder of this machine. Nothing is created.
 
+    Raises:
+        SpecError: the home's name holds what the address of a SQLite store cannot.
+
     Example:
         >>> registry_address(Settings(home="/srv/gristmill"))
         'sqlite:////srv/gristmill/registry/mlflow.db'
@@ -27,7 +30,10 @@ def registry_address(settings: Settings) -> str:
     if not is_local(home):
         data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
         home = str(Path(data) / "gristmill")
-    return f"sqlite:///{join(home, 'registry', 'mlflow.db')}"
+    try:
+        return checked_registry(f"sqlite:///{join(home, 'registry', 'mlflow.db')}")
+    except ValueError as error:
+        raise SpecError(f"settings.home: {home!r} {error}, or name a registry in settings.registry") from None
 
 
 def trusted_address(registry: str | None, settings: Settings) -> str:
@@ -41,6 +47,8 @@ def trusted_address(registry: str | None, settings: Settings) -> str:
         >>> trusted_address("http://mlflow.lab:5000/", Settings(home="/srv/gristmill"))
         'http://mlflow.lab:5000'
     """
+    if registry is not None and not isinstance(registry, str):
+        raise SpecError(f"registry: give an address as text (given: {registry!r})")
     try:
         address = registry_address(settings) if registry is None else checked_registry(registry)
     except SpecError:

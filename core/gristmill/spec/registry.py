@@ -3,11 +3,14 @@
 import os
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 __all__ = ["checked_registry", "is_embedded", "is_trusted"]
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(.*)", re.DOTALL)
+_SECRET = re.compile(r"(^|[=&;])\s*[a-z_]*(pass(word|wd)?|pwd|secret|token)\s*=", re.IGNORECASE)
+_CODED = re.compile(r"[?]|%[0-9A-Fa-f]{2}")
+"""What the address of a database reads as something else than a file's name."""
 _PORTS = {"http": 80, "https": 443}
 _WAY_OUT = (
     "a registry's address is kept in records and sent to workers, so it must hold no password; "
@@ -41,6 +44,8 @@ def checked_registry(text: str) -> str:
         path = rest.removeprefix("///")
         if not rest.startswith("///") or not path or path == ":memory:":
             raise ValueError("names no file; write 'sqlite:////path/mlflow.db'")
+        if found := _CODED.search(path):
+            raise ValueError(f"holds {found[0]!r}, which SQLite's addresses cannot hold; choose another folder")
         return f"{scheme}:///{_absolute(path)}"
     return _remote(scheme, value)
 
@@ -51,8 +56,10 @@ def _remote(scheme: str, value: str) -> str:
         port = parts.port
     except ValueError:
         raise ValueError(f"is no address of a registry; {_FORMS}") from None
-    if parts.password is not None or ("@" in parts.netloc and scheme in _PORTS) or "password=" in parts.query.lower():
+    if parts.password is not None or ("@" in parts.netloc and scheme in _PORTS) or _SECRET.search(unquote(parts.query)):
         raise ValueError(_WAY_OUT)
+    if ".." in unquote(parts.path).replace("\\", "/").split("/"):
+        raise ValueError("holds '..', which may lead anywhere; write the address without it")
     if scheme not in _PORTS:
         return f"{scheme}:{value.partition(':')[2]}".rstrip("/")
     if not parts.hostname or parts.query or parts.fragment:
