@@ -103,3 +103,14 @@ def test_params_are_inferred_from_their_specs_too() -> None:
 def test_an_example_needs_rows() -> None:
     with pytest.raises(ModelError, match="input_data: an example needs at least one row"):
         core.infer_signature([])
+
+
+def test_params_are_inferred_from_numpy_values() -> None:
+    params = core.infer_signature([1], params={"k": np.int64(3), "weights": np.array([1.0])}).params
+    assert params == (Param("k", pa.int64(), 3), Param("weights", pa.list_(pa.float64()), [1.0]))
+
+
+@pytest.mark.parametrize("params", [5, "k", {5: 1}])
+def test_params_that_are_none_are_refused(params: Any) -> None:
+    with pytest.raises(SpecError, match="params: give defaults by name"):
+        core.infer_signature([1], params=params)

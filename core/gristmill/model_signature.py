@@ -288,8 +288,9 @@ def _params(given: Mapping[str, Any] | Sequence[Any] | None) -> tuple[Param, ...
 
     if given is None:
         return ()
-    if isinstance(given, Mapping):
-        return tuple(Param(name, annotated_type(None, value)[0], value) for name, value in given.items())
-    if not all(isinstance(spec, ParamSpec | ParamGroupSpec) for spec in given):
+    if isinstance(given, Mapping) and all(isinstance(name, str) for name in given):
+        plain = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in given.items()}
+        return tuple(Param(name, annotated_type(None, value)[0], value) for name, value in plain.items())
+    if not isinstance(given, list | tuple) or not all(isinstance(spec, ParamSpec | ParamGroupSpec) for spec in given):
         raise SpecError("params: give defaults by name, {'k': 3}, or a list of ParamSpec and ParamGroupSpec")
     return tuple(spec.param for spec in given)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from tests.registry.conftest import Doubler
 
@@ -16,7 +17,8 @@ def model(registry: Registry) -> RegisteredModel:
 
 def test_a_version_is_found_by_name_number_and_alias(model: RegisteredModel) -> None:
     model.set_alias("champion", "v2")
-    assert [model.version(one).number for one in ("v1", 2, "2", "3", "champion", "default")] == [1, 2, 2, 3, 2, 1]
+    names = ("v1", 2, "2", "3", np.int64(3), "champion", "default")
+    assert [model.version(one).number for one in names] == [1, 2, 2, 3, 3, 2, 1]
     assert [version.number for version in model.versions()] == [3, 2, 1]
 
 
@@ -30,6 +32,11 @@ def test_a_version_that_is_not_there_is_refused_with_those_there_are(model: Regi
 def test_what_names_no_version_is_refused(model: RegisteredModel, version: object) -> None:
     with pytest.raises(SpecError, match="version: give a version's name or number"):
         model.version(version)  # type: ignore[arg-type]
+
+
+def test_a_comment_is_text(model: RegisteredModel) -> None:
+    with pytest.raises(SpecError, match="comment: give a text"):
+        model.comment = 5  # type: ignore[assignment]
 
 
 def test_the_default_can_be_set(model: RegisteredModel) -> None:

@@ -39,6 +39,7 @@ def test_functions_can_be_of_another_kind_one_by_one() -> None:
         ({"default_function": "fit", "target_methods": ["embed"]}, "no function 'fit'"),
         ({"target_methods": "predict"}, "give a list"),
         ({"target_methods": []}, "give a list"),
+        ({"target_methods": 5}, "give a list"),
         ([("a", 1)], "options: give a dict"),
     ],
 )

@@ -61,6 +61,15 @@ def test_a_model_of_plain_mlflow_is_there_as_it_is(
     assert registry.show_models().collect()[0]["default_version_name"] == "1"
 
 
+def test_a_model_of_plain_mlflow_is_found_by_a_name_that_none_is_given_here(
+    registry: Registry, model_registry: ModelRegistry, tmp_path: Path
+) -> None:
+    model_registry.register("it's", estimator_folder(tmp_path / "m"), with_digest=False)
+    assert registry.get_model("it's").default.number == 1
+    registry.delete_model("it's")
+    assert registry.models() == []
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
@@ -76,12 +85,14 @@ def test_a_model_of_plain_mlflow_is_there_as_it_is(
         ({"signatures": {"nix": None}}, "no such function"),
         ({"sample_input_data": []}, "sample_input_data: give at least one row"),
         ({"pip_requirements": "pillow"}, "pip_requirements: give a list"),
+        ({"pip_requirements": 5}, "pip_requirements: give a list"),
         ({"pip_requirements": ["x @ git+https://me:token@host/x"]}, "pip_requirements: an address holds"),
         ({"pip_requirements": ["-r requirements.txt"]}, "no single requirement"),
         ({"options": {"cuda_version": "12.4"}}, "options.cuda_version: has no meaning here"),
         ({"target_platforms": ["X"]}, "target_platforms: has no meaning here"),
         ({"comment": 3}, "comment: give a text"),
         ({"metrics": {"auc": float("nan")}}, "metrics.auc: must be a finite number"),
+        ({"metrics": {"auc": 10**400}}, "metrics.auc: must be a finite number"),
         ({"metrics": [1]}, "metrics: give a dict"),
     ],
 )

@@ -41,7 +41,8 @@ def check_requirements(given: Sequence[str] | None) -> tuple[str, ...]:
     """
     if given is None:
         return ()
-    if isinstance(given, str) or not all(isinstance(line, str) and line.strip() for line in given):
+    is_list = isinstance(given, list | tuple)
+    if not is_list or not all(isinstance(line, str) and line.strip() for line in given):
         raise SpecError(f"pip_requirements: give a list of requirements such as ['pillow>=11'] (given: {given!r})")
     for line in given:
         if "\n" in line or line.strip().startswith(("-r", "-c")):

@@ -104,7 +104,13 @@ def _checked_metrics(given: Mapping[str, Any] | None) -> dict[str, float]:
     if not isinstance(given, Mapping):
         raise SpecError(f"metrics: give a dict of numbers (given: {type(given).__name__})")
     for name, value in given.items():
-        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-        if not isinstance(name, str) or not is_number:
+        if not isinstance(name, str) or not _is_finite(value):
             raise SpecError(f"metrics.{name}: must be a finite number (given: {value!r})")
     return {name: int(value) if isinstance(value, numbers.Integral) else float(value) for name, value in given.items()}
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False

@@ -1,5 +1,6 @@
 """A registered model: its versions, its default, its aliases."""
 
+import numbers
 from typing import TYPE_CHECKING, Any
 
 from gristmill.errors import ModelError, SpecError
@@ -41,6 +42,8 @@ class RegisteredModel:
 
     @comment.setter
     def comment(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise SpecError(f"comment: give a text (given: {text!r})")
         client = client_of(self.uri)
         with calling(self.uri, f"model {self.name!r}"):
             client.update_registered_model(self.name, text)
@@ -64,7 +67,8 @@ class RegisteredModel:
         return self._version(self._find(version))
 
     def _find(self, version: str | int) -> Any:
-        if isinstance(version, bool) or not isinstance(version, str | int) or not str(version).strip():
+        is_number = isinstance(version, numbers.Integral) and not isinstance(version, bool)
+        if not (is_number or isinstance(version, str)) or not str(version).strip():
             raise SpecError(f"version: give a version's name or number, or an alias (given: {version!r})")
         text = str(version).strip()
         found = self._ask()

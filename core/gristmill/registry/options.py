@@ -149,6 +149,7 @@ def _name(value: Any, what: str) -> str | None:
 def _names(value: Any) -> tuple[str, ...] | None:
     if value is None:
         return None
-    if isinstance(value, str) or not value or not all(isinstance(name, str) for name in value):
+    is_list = isinstance(value, list | tuple) and bool(value)
+    if not is_list or not all(isinstance(name, str) for name in value):
         raise SpecError(f"options.target_methods: give a list of names of functions (given: {value!r})")
     return tuple(value)

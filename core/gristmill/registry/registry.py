@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gristmill.errors import ModelError
+from gristmill.errors import ModelError, SpecError
 from gristmill.mlflow.address import trusted_address
 from gristmill.mlflow.pin import VERSION_NAME_TAG, versions_of
 from gristmill.mlflow.register import DEFAULT_ALIAS
 from gristmill.mlflow.store import calling, client_of
 from gristmill.registry.log import log
 from gristmill.registry.model import RegisteredModel
-from gristmill.registry.names import check_model_name
 from gristmill.registry.options import refuse_keywords
 from gristmill.registry.tables import models_frame, moment
 from gristmill.registry.version import ModelVersion
@@ -119,7 +118,8 @@ class Registry:
             ModelError: there is none; says which there are.
             RegistryError: the registry does not answer.
         """
-        check_model_name(name)
+        if not isinstance(name, str) or not name.strip():
+            raise SpecError(f"model_name: give a text that is not empty (given: {name!r})")
         client = client_of(self.uri)
         with calling(self.uri):
             from mlflow.exceptions import MlflowException
