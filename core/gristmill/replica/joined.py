@@ -62,7 +62,7 @@ class Joined:
         if outputs is not None:
             self._outputs.append(outputs)
             self._height += outputs.num_rows
-            self._bytes += outputs.nbytes + rows.nbytes
+            self._bytes += outputs.nbytes + (0 if self._reduces else rows.nbytes)  # else they are keys
         is_large = self._taken + self._height >= _ROWS or self._bytes >= _BYTES
         if is_large or time.monotonic() - self._since > _SECONDS:
             yield from self.flush()

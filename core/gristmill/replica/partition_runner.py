@@ -30,7 +30,6 @@ class _Partition:
     Attributes:
         start: its first row's place within the shard.
         key: one row of the column of keys; a row of no columns where there is none.
-        name: the key as text; None where there is none.
         rows: what has come, where it is needed.
         model_rows: what the model will receive; none once they are too many.
         count: how many rows have come.
@@ -40,12 +39,16 @@ class _Partition:
 
     start: int
     key: pa.RecordBatch
-    name: str | None
     rows: list[pa.RecordBatch] = field(default_factory=list)
     model_rows: list[pa.RecordBatch] = field(default_factory=list)
     count: int = 0
     bytes: int = 0
     errors: dict[int, RowError] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str | None:
+        """The key as text; None where there is none."""
+        return key_text(self.key.column(0)[0].as_py()) if self.key.num_columns else None
 
 
 class PartitionRunner:
@@ -95,6 +98,7 @@ class PartitionRunner:
         """
         count = block.rows.num_rows
         starts = self._starts(block)
+        keys = block.rows.select([] if self._column is None else [self._column])
         width = block.model_rows.nbytes / max(1, count)
         for start, stop in zip([0, *starts], [*starts, count], strict=True):
             if start == stop:  # a block begins with a partition, or is empty
@@ -104,7 +108,7 @@ class PartitionRunner:
                 yield from self._finish(announce)
                 if self._budget.is_spent:
                     return
-                partition = self._open = self._begun(block, start)
+                partition = self._open = _Partition(block.start + start, keys.slice(start, 1))
             self._add(partition, block, start, stop, int(width * (stop - start)))
 
     def end(self, *, announce: _Announce = None) -> Iterator[Result]:
@@ -121,11 +125,6 @@ class PartitionRunner:
             return [0, *changes(keys)]
         last = comparable(self._open.key.column(0))
         return [place - 1 for place in changes(pa.concat_arrays([last, keys]))]
-
-    def _begun(self, block: Block, start: int) -> _Partition:
-        key = block.rows.slice(start, 1).select([] if self._column is None else [self._column])
-        name = None if self._column is None else key_text(key.column(0)[0].as_py())
-        return _Partition(block.start + start, key, name)
 
     def _add(self, partition: _Partition, block: Block, start: int, stop: int, size: int) -> None:
         length = stop - start
@@ -181,6 +180,9 @@ class PartitionRunner:
             raise ValueError(f"the model gave {outputs.num_rows} rows for {partition.count}; it must give one for each")
         if not outputs.num_rows:
             return None, {}
+        agreed = self._agreement.schema
+        if agreed is not None and outputs.schema.equals(agreed):  # which is quicker to see than what the values are
+            return outputs, {}
         return conform(outputs, self._agreement.settle(seen_schema(outputs)))
 
     def _failure(self, partition: _Partition) -> RowError | None:
