@@ -212,6 +212,23 @@ def test_files_are_read_where_stages_and_settings_allow_it(tmp_path: Path, setti
             con.sql("SELECT read_file('@db.s.files/two.bin')").fetchall()
 
 
+def test_files_are_read_by_the_settings_that_were_registered_last(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "one.bin").write_bytes(b"12345")
+    staged = settings.model_copy(update={"stages": {"files": str(tmp_path)}})
+    with sql.connect(settings=settings, models=()) as con:
+        sql.register(con, settings=staged, models=())
+        assert one(con, "SELECT read_file('@files/one.bin')") == b"12345"
+    with duckdb.connect() as own:
+        own.execute("CREATE MACRO read_file(path) AS 'mine'")
+        sql.register(own, settings=staged, models=())
+        assert one(own, "SELECT read_file('@files/one.bin')") == "mine"
+
+
+def test_models_are_named_in_a_list(settings: Settings) -> None:
+    with pytest.raises(SpecError, match=r"models: must be a list such as \['churn'\]"):
+        sql.connect(settings=settings, models="churn")
+
+
 def test_embeddings_are_arrays_of_their_length(settings: Settings) -> None:
     with sql.connect(settings=settings, models={"embed": "python:tests.sql.embedding:Embedder"}) as con:
         assert one(con, "SELECT typeof(embed('a'))") == "FLOAT[3]"

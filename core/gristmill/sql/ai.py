@@ -10,6 +10,7 @@ from gristmill.errors import SpecError
 from gristmill.settings import Settings
 from gristmill.sql.ai_complete import AiFunctions
 from gristmill.sql.counting import Counter, Estimate
+from gristmill.sql.functions import macro_kind, taken_names
 from gristmill.sql.prompt import FILE, PARTS, TEXT, prompts
 from gristmill.storage.storage import Storage
 
@@ -59,8 +60,7 @@ def register_ai(connection: Any, *, settings: Settings) -> tuple[str, ...]:
     """
     _refuse_taken(connection)
     mark, functions = _functions(connection, settings)
-    query = "SELECT path IS NULL FROM duckdb_databases() WHERE database_name = current_database()"
-    kind = "MACRO" if connection.execute(query).fetchall() == [(True,)] else "TEMP MACRO"
+    kind = macro_kind(connection)
     for name, overloads in _macros(mark).items():
         connection.execute(f"CREATE OR REPLACE {kind} {name}{', '.join(overloads)}")
     number = _id(connection)
@@ -175,9 +175,5 @@ def _macros(mark: str) -> dict[str, list[str]]:
 
 
 def _refuse_taken(connection: Any) -> None:
-    query = (
-        "SELECT DISTINCT lower(function_name), function_type FROM duckdb_functions() WHERE list_contains(?, "
-        "lower(function_name)) AND NOT coalesce(contains(macro_definition, 'gristmill_'), false) ORDER BY 1"
-    )
-    for name, kind in connection.execute(query, [[*AI_NAMES]]).fetchall():
-        raise SpecError(f"{name!r} is a {kind} of this connection already; drop or rename it before registering")
+    for name, kind in sorted(taken_names(connection, [*AI_NAMES]).items()):
+        raise SpecError(f"{name!r} is {kind} of this connection already; drop or rename it before registering")

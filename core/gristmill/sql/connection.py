@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gristmill.errors import MissingExtraError
+from gristmill.errors import MissingExtraError, SpecError
 from gristmill.settings import Settings
 from gristmill.sql.ai import register_ai
 from gristmill.sql.entry import Entry
@@ -123,6 +123,10 @@ def prepared(
 ) -> Prepared:
     """What `register` puts on a connection, for several of them."""
     storage = Storage(Settings.load() if settings is None else settings)
+    if isinstance(models, str):
+        raise SpecError(
+            f"models: must be a list such as [{models!r}], or a dict of names and models (given: {models!r})"
+        )
     if not isinstance(models, Mapping):
         return Prepared(storage, registered_entries(storage, registry=registry, models=models))
     entries: list[Entry] = []

@@ -12,9 +12,10 @@ from gristmill.sql.function import SqlFunction
 from gristmill.sql.types import is_known, sql_types, sql_value_type
 from gristmill.storage.storage import Storage
 
-__all__ = ["is_in_memory", "put"]
+__all__ = ["MARK", "is_in_memory", "macro_kind", "put", "settings_digest", "taken_names"]
 
-_MARK = "_gristmill_"
+MARK = "_gristmill_"
+"""What the names begin with under which DuckDB knows what the macros call."""
 
 
 def put(connection: Any, entries: Iterable[Entry], storage: Storage) -> tuple[str, ...]:
@@ -27,7 +28,7 @@ def put(connection: Any, entries: Iterable[Entry], storage: Storage) -> tuple[st
         SpecError: two models want the same name, or it is taken by something else; nothing was changed.
     """
     wanted = _distinct(entries)
-    taken = _taken(connection, [entry.name for entry in wanted])
+    taken = taken_names(connection, [entry.name for entry in wanted])
     for entry in wanted:
         if entry.name in taken and not entry.is_short:
             raise SpecError(
@@ -35,9 +36,9 @@ def put(connection: Any, entries: Iterable[Entry], storage: Storage) -> tuple[st
                 f"{entry.model!r} under another name, with register_model(con, 'another_name', {entry.model!r})"
             )
     wanted = [entry for entry in wanted if entry.name not in taken]
-    kind = "MACRO" if is_in_memory(connection) else "TEMP MACRO"
+    kind = macro_kind(connection)
     query = "SELECT function_name FROM duckdb_functions() WHERE starts_with(function_name, ?)"
-    known = {row[0] for row in connection.execute(query, [_MARK]).fetchall()}
+    known = {row[0] for row in connection.execute(query, [MARK]).fetchall()}
     macros = []
     for entry in wanted:
         udf = _udf_name(entry, storage)
@@ -65,12 +66,12 @@ def _distinct(entries: Iterable[Entry]) -> list[Entry]:
     return list(found.values())
 
 
-def _taken(connection: Any, names: list[str]) -> dict[str, str]:
+def taken_names(connection: Any, names: list[str]) -> dict[str, str]:
     """The names that mean something already, and what; functions that were registered here may be replaced."""
     rows = connection.execute(
         "SELECT DISTINCT lower(function_name), function_type FROM duckdb_functions() WHERE list_contains(?, "
         "lower(function_name)) AND NOT coalesce(contains(macro_definition, ?), false)",
-        [names, _MARK],
+        [names, MARK.lstrip("_")],
     ).fetchall()
     return {name: f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} function" for name, kind in rows}
 
@@ -81,10 +82,20 @@ def is_in_memory(connection: Any) -> bool:
     return bool(connection.execute(query).fetchall()[0][0])
 
 
+def macro_kind(connection: Any) -> str:
+    """What is created on a connection: into a file nothing is written."""
+    return "MACRO" if is_in_memory(connection) else "TEMP MACRO"
+
+
+def settings_digest(storage: Storage, *told: str) -> str:
+    """Tells what is registered with these settings from what is with others; all connections to a database share it."""
+    text = "\0".join([*told, storage.settings.model_dump_json()])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def _udf_name(entry: Entry, storage: Storage) -> str:
-    """The name under which DuckDB knows the function; all connections to a database share what it knows."""
-    told = f"{entry.key}\0{entry.signature!r}\0{storage.settings.model_dump_json()}"
-    return f"{_MARK}{entry.name}_{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    """The name under which DuckDB knows the function."""
+    return f"{MARK}{entry.name}_{settings_digest(storage, entry.key, repr(entry.signature))}"
 
 
 def _create(connection: Any, udf: str, entry: Entry, storage: Storage) -> None:
