@@ -34,11 +34,11 @@ def told(storage: Storage, folder: Path, *results: Result) -> list[PartDone]:
     return [event for event in events if isinstance(event, PartDone)]
 
 
-def partitions(height: int, *, cut: bool = False) -> Result:
+def partitions(height: int, *, start: int = 0, cut: bool = False) -> Result:
     """Two partitions of three rows that gave `height` rows."""
     outputs = pa.record_batch({"y": pa.array(range(height), pa.int64())}) if height else None
     keys = pa.record_batch({"key": pa.array(["a"] * height, pa.string())})
-    return Result(0, keys, outputs, {}, cut=cut, covered=Covered(3, 2, height))
+    return Result(start, keys, outputs, {}, cut=cut, covered=Covered(3, 2, height))
 
 
 @pytest.mark.parametrize("height", [0, 2])
@@ -55,3 +55,11 @@ def test_partitions_of_a_task_that_was_given_up_are_not_kept_though_none_of_them
     (done,) = told(storage, tmp_path, partitions(height, cut=True))
     assert (done.file, done.errors, done.spoiled) == (None, 0, True)
     assert list(tmp_path.glob("*.parquet")) == []
+
+
+def test_parts_of_partitions_that_grow_are_of_a_size_too(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gristmill.replica.sink._ROLL_BYTES", 600)
+    done = told(storage, tmp_path, *(partitions(40, start=start) for start in (0, 3, 6, 9)))
+    assert [(part.start, part.rows, part.written, part.last) for part in done] == [(0, 6, 80, False), (6, 6, 80, True)]

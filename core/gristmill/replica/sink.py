@@ -148,6 +148,8 @@ class Sink:
         part.height += result.height
         part.partitions += 0 if result.covered is None else result.covered.partitions
         part.bytes += result.rows.nbytes
+        if part.reduces and result.outputs is not None:
+            part.bytes += result.outputs.nbytes  # of which there may be far more
         part.errors += len(result.errors)
         for name, value in result.metrics.items():
             part.metrics[name] = part.metrics.get(name, 0) + value
