@@ -30,7 +30,7 @@ def in_threads(together: Together, values: list[int], *, threads: int, calls: in
         for call in range(calls):
             try:
                 found.append(together(pa.record_batch({"x": [value, value + call]})).to_pydict()["twice"])
-            except (ValueError, EngineDeadError) as error:
+            except (ValueError, EngineDeadError, KeyboardInterrupt) as error:
                 found.append(str(error))
         return found
 
@@ -68,6 +68,13 @@ def test_a_dead_engine_is_told_to_all_and_asked_no_more() -> None:
     found = in_threads(Together(infer), [1, 2], threads=2, calls=1)
     assert found == {1: ["gone"], 2: ["gone"]}
     assert len(calls) <= 2
+
+
+def test_what_interrupts_a_call_is_told_to_all_whose_rows_it_runs() -> None:
+    def infer(batch: pa.RecordBatch) -> pa.RecordBatch:
+        raise KeyboardInterrupt("stop")
+
+    assert in_threads(Together(infer), [1, 2], threads=2, calls=50) == {1: ["stop"] * 50, 2: ["stop"] * 50}
 
 
 def test_a_thread_alone_waits_for_nobody_after_others_have_left() -> None:

@@ -360,7 +360,9 @@ class TestRegistering:
     def test_a_name_that_is_taken_is_refused(self, asked: Asked) -> None:
         with duckdb.connect() as con:
             con.execute("CREATE MACRO prompt(x) AS x")
-            with pytest.raises(gristmill.errors.SpecError, match="'prompt' is a macro of this connection already"):
+            with pytest.raises(
+                gristmill.errors.SpecError, match="'prompt' is a macro function of this connection already"
+            ):
                 gristmill.sql.register(con, settings=asked.settings, models=())
 
     def test_a_file_of_duckdb_holds_nothing_of_it(self, asked: Asked, tmp_path: Path) -> None:

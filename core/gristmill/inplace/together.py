@@ -118,7 +118,7 @@ class Together:
         rows = [place.batch.num_rows for place in group]
         try:
             found = self._infer(pa.concat_batches([place.batch for place in group]))
-        except EngineDeadError as error:
+        except (EngineDeadError, KeyboardInterrupt, SystemExit) as error:
             for place in group:
                 place.error = error
             return
