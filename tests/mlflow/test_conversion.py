@@ -29,6 +29,7 @@ SIGNATURE = Signature(
         Param("threshold", pa.float64(), 0.5),
         Param("words", pa.list_(pa.string()), ["a", "b"]),
         Param("since", pa.timestamp("us"), dt.datetime(2026, 1, 2, 3, 4, 5)),  # noqa: DTZ001 - MLflow knows no zones
+        Param("days", pa.list_(pa.timestamp("us")), [dt.datetime(2026, 1, 2)]),  # noqa: DTZ001
         Param("mode", pa.string(), None, nullable=True),
         Param("how", pa.struct([("k", pa.int64()), ("name", pa.string())]), {"k": 3, "name": "x"}),
     ),

@@ -188,8 +188,14 @@ def _type_of(column: Mapping[str, Any]) -> pa.DataType:
 def _param_of(written: Mapping[str, Any]) -> Param:
     kind = _type_of({**written, "type": written.get("type", written.get("dtype"))})
     default = written.get("default")
+    if pa.types.is_timestamp(kind):
+        default = _moments(default)
     if written.get("shape"):
         kind = pa.list_(kind)
-    if isinstance(default, str) and pa.types.is_timestamp(kind):
-        default = dt.datetime.fromisoformat(default)
     return Param(str(written["name"]), kind, default, nullable=default is None)
+
+
+def _moments(written: Any) -> Any:
+    if isinstance(written, list):
+        return [_moments(item) for item in written]
+    return dt.datetime.fromisoformat(written) if isinstance(written, str) else written
