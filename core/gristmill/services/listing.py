@@ -50,7 +50,7 @@ _DETAILS = pa.schema(
 
 
 def services_table(storage: Storage, home: str) -> pa.Table:
-    """All services, in the order of their names; one that is being dropped is left out."""
+    """All services, in the order of their names; one that is being dropped, or cannot be read, is left out."""
     found = []
     for name in service_names(storage, home):
         with contextlib.suppress(GristmillError):

@@ -97,13 +97,21 @@ class StartRecord:
             return json.loads(self.storage.read_bytes(join(self.folder, name)))
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> ConflictError:
+        return ConflictError(
+            f"the record in {self.folder!r} does not read as a service of this release: {error}; where nothing of it "
+            "runs any more, remove the folder"
+        )
 
     def claim(self) -> StartClaim:
         """Who started it, and where it stands.
 
         Raises:
             ServiceNotFoundError: the record is gone.
-            ConflictError: another release wrote it, and this one cannot read it.
+            ConflictError: another release wrote it, or it is damaged.
         """
         data = self._read("claim.json")
         if data is None:
@@ -111,9 +119,7 @@ class StartRecord:
         try:
             return StartClaim(**{**data, "request": ServiceRequest(**data["request"])})
         except (KeyError, TypeError, SpecError) as error:
-            raise ConflictError(
-                f"the record in {self.folder!r} does not read as a service of this release: {error}"
-            ) from error
+            raise self._unreadable(error) from error
 
     def is_there(self) -> bool:
         """Whether it was claimed, and has not been dropped."""
@@ -124,11 +130,18 @@ class StartRecord:
         return self._read("claim.json") is None
 
     def state(self) -> StartState:
-        """The state as written; STARTING before the keeper has written any."""
+        """The state as written; STARTING before the keeper has written any.
+
+        Raises:
+            ConflictError: another release wrote it, or it is damaged.
+        """
         data = self._read("state.json")
         if data is None:
             return StartState(ServiceStatus.STARTING)
-        return StartState(**{**data, "status": ServiceStatus(data["status"])})
+        try:
+            return StartState(**{**data, "status": ServiceStatus(data["status"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._unreadable(error) from error
 
     def write_state(self, state: StartState) -> None:
         """Replace the state."""
