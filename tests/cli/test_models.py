@@ -24,7 +24,7 @@ def test_models_are_logged_listed_shown_and_deleted_and_the_rest_is_refused(home
         ("models", "show", "größe"),
         ("models", "show", "größe", "v1"),
         ("models", "show", "größe", "default", "--json"),
-        ("models", "delete", "größe", "--version", "v1"),
+        ("models", "delete", "größe", "--version", "v1", "--version", "1"),
         ("models", "show", "größe", "--json"),
         ("models", "delete", "größe", "--json"),
         ("models", "list", "--json"),

@@ -179,7 +179,8 @@ def delete(
     """Remove a model with all its versions, or some of its versions."""
     with handled(as_json=as_json):
         model = _registry(registry).get_model(name)
-        doomed = model.versions() if not version else [model.version(one) for one in version]
+        named = model.versions() if not version else [model.version(one) for one in version]
+        doomed = list({one.number: one for one in named}.values())  # one may be named twice, as v1 and 1
         if version:
             for one in doomed:
                 one.delete()
