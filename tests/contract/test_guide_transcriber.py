@@ -221,4 +221,4 @@ def test_a_speech_pipeline_transcribes_the_sounds_that_are_listed_on_a_stage(
     results_df = gristmill.read_output(output_location)
     assert results_df["AUDIO"].to_pylist() == [f"@DB.SCHEMA.STAGE/audio/{number}.wav" for number in range(3)]
     samples = [soundfile_read(media.sound(pitch)) for pitch in PITCHES]
-    assert results_df["text"].to_pylist() == [recognizer(one)["text"] for one in samples]
+    assert results_df["outputs"].to_pylist() == [{"text": recognizer(one)["text"]} for one in samples]

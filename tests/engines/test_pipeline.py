@@ -38,7 +38,7 @@ def test_a_model_of_no_known_task_says_which_there_are(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"is made for OddForAlchemy: name the task.*text-classification"):
         describe_hf(str(tmp_path), {})
     assert describe_hf(str(tmp_path), {"task": "ASR"}).functions["__call__"].output_schema() == pa.schema(
-        [("text", pa.string())]
+        [("outputs", pa.struct([("text", pa.string())]))]
     )
     with pytest.raises(ModelError, match=r"task: 'alchemy' does not run over rows"):
         describe_hf(str(tmp_path), {"task": "alchemy"})

@@ -89,7 +89,7 @@ class PipelineModel(BatchModel):
         self._arguments["batch_size"] = _batch_size(pipeline, self._task, context)
 
     def infer(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The pipeline's answers: the keys of a dict as columns, a list as the column `outputs`."""
+        """The pipeline's answers: the keys of a dict as columns; a list, or speech, as the column `outputs`."""
         self._limit.apply()
         cells = batch.column(self._column).to_pylist()
         if not cells:
@@ -99,8 +99,9 @@ class PipelineModel(BatchModel):
         answers = list(self._pipeline([self._cell(cell) for cell in cells], **self._arguments))
         if self._pipeline.task in ("feature-extraction", "image-feature-extraction"):
             answers = [answer[0] for answer in answers]  # the pipeline keeps a batch of one around each
-        result = answers if isinstance(answers[0], dict) else {"outputs": answers}
-        return to_output(result, batch.num_rows, self._task.signature.outputs)
+        declared = self._task.signature.outputs
+        has_columns = isinstance(answers[0], dict) and not (declared is not None and declared[0].name == "outputs")
+        return to_output(answers if has_columns else {"outputs": answers}, batch.num_rows, declared)
 
     def close(self) -> None:
         """Let go of the weights and give back the threads."""

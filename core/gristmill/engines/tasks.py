@@ -16,6 +16,7 @@ __all__ = ["TASKS", "Medium", "Task", "task_of"]
 Medium = Literal["audio", "image", "text"]
 
 _LABELS = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float64())]))
+_SPEECH = pa.struct([("text", pa.string())])
 _TEXTS = pa.list_(pa.struct([("generated_text", pa.string())]))
 
 
@@ -52,7 +53,7 @@ TASKS: Mapping[str, Task] = {
     "audio-classification": Task(
         "audio", Signature(outputs=_features(outputs=_LABELS), params=(_param("top_k", pa.int64()),))
     ),
-    "automatic-speech-recognition": Task("audio", Signature(outputs=_features(text=pa.string()))),
+    "automatic-speech-recognition": Task("audio", Signature(outputs=_features(outputs=_SPEECH))),
     "feature-extraction": Task("text", Signature(outputs=_features(outputs=pa.list_(pa.list_(pa.float64()))))),
     "fill-mask": Task("text", Signature(params=(_param("top_k", pa.int64()),))),
     "image-classification": Task(
