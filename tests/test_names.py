@@ -6,6 +6,7 @@ import pkgutil
 import pytest
 
 import gristmill
+from gristmill.errors import MissingExtraError
 
 MODULES = sorted(
     info.name
@@ -23,4 +24,8 @@ def _order(name: str) -> tuple[bool, bool, str]:
 def test_public_names_are_sorted_and_there(name: str) -> None:
     module = importlib.import_module(name)
     assert list(module.__all__) == sorted(module.__all__, key=_order)
-    assert all(hasattr(module, public) for public in module.__all__)
+    if name == "gristmill.sql.dbt":  # its class is made of dbt's own, which has an environment of its own
+        with pytest.raises(MissingExtraError, match="pip install dbt-duckdb"):
+            module.Plugin  # noqa: B018 - looked up
+    else:
+        assert all(hasattr(module, public) for public in module.__all__)

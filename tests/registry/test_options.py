@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from gristmill import target_platform
 from gristmill.errors import SpecError
 from gristmill.models.signature import Signature
 from gristmill.registry.options import LogOptions, refuse_keywords
@@ -28,7 +29,7 @@ def test_functions_can_be_of_another_kind_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"cuda_version": "12.4"}, r"options\.cuda_version: has no meaning here: .*environment"),
+        ({"python_version": "3.11"}, r"options\.python_version: has no meaning here: .*environment"),
         ({"colour": 1}, r"options\.colour: is not known; the options here are: default_function"),
         ({"function_type": "SCALARY"}, "must be FUNCTION or TABLE_FUNCTION"),
         ({"function_type": "TABLE_FUNCTION"}, "'fit' is partitioned, which its method decides"),
@@ -49,8 +50,15 @@ def test_wrong_options_are_refused_with_the_way_out(options: Any, problem: str) 
 
 
 def test_arguments_of_other_registries_are_refused_with_the_reason() -> None:
-    with pytest.raises(SpecError, match="log_model: target_platforms: has no meaning here: a model runs on any pool"):
-        refuse_keywords({"target_platforms": ["X"]})
+    with pytest.raises(SpecError, match="log_model: conda_dependencies: has no meaning here: list packages in pip"):
+        refuse_keywords({"target_platforms": ["X"], "conda_dependencies": ["x"]})
     with pytest.raises(SpecError, match="log_model: versoin_name: is not known"):
         refuse_keywords({"versoin_name": "v1"})
     refuse_keywords({})
+
+
+def test_what_changes_nothing_is_ignored_with_a_warning():
+    with pytest.warns(UserWarning, match="log_model: target_platforms: is ignored: a model runs on any pool"):
+        refuse_keywords({"target_platforms": target_platform.SNOWPARK_CONTAINER_SERVICES_ONLY})
+    with pytest.warns(UserWarning, match=r"options\.cuda_version: is ignored: a worker runs on the CUDA of its own"):
+        assert LogOptions.of({"cuda_version": "12.4"}) == LogOptions()

@@ -1,5 +1,6 @@
 """The options of logging a model."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,13 +20,17 @@ _KINDS: Mapping[str, FunctionKind] = {
 _KNOWN = ("default_function", "function_type", "method_options", "target_methods")
 _ELSEWHERE = {
     "conda_dependencies": "list packages in pip_requirements",
-    "cuda_version": "a worker runs on the CUDA of its own environment",
     "enable_explainability": "explanations are no function of a model here; log one that returns them",
     "python_version": "a worker runs on the Python of its own environment",
     "resource_constraint": "ask for resources in the job_spec of run_batch",
-    "target_platforms": "a model runs on any pool of the settings; choose one with compute_pool in run_batch",
-    "targets": "a model runs on any pool of the settings; choose one with compute_pool in run_batch",
 }
+_ANY_POOL = "a model runs on any pool of the settings; choose one with compute_pool in run_batch"
+_IGNORED = {
+    "cuda_version": "a worker runs on the CUDA of its own environment",
+    "target_platforms": _ANY_POOL,
+    "targets": _ANY_POOL,
+}
+"""What changes nothing about a model: it is ignored with a warning, so that calls written for other registries run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,9 @@ class LogOptions:
         if not isinstance(given, Mapping):
             raise SpecError(f"options: give a dict (given: {type(given).__name__})")
         for name in given:
-            if name not in _KNOWN:
+            if name in _IGNORED:
+                _warn(f"options.{name}", _IGNORED[name])
+            elif name not in _KNOWN:
                 raise SpecError(f"options.{name}: {_reason(str(name))}; the options here are: {', '.join(_KNOWN)}")
         methods = given.get("method_options")
         return cls(
@@ -101,13 +108,20 @@ class LogOptions:
 
 
 def refuse_keywords(given: Mapping[str, Any]) -> None:
-    """Refuse arguments of `log_model` that have no meaning here, each with the reason.
+    """Refuse arguments of `log_model` that have no meaning here, each with the reason; harmless ones are warned of.
 
     Raises:
         SpecError: there is one.
     """
     for name in given:
-        raise SpecError(f"log_model: {name}: {_reason(name)}")
+        if name not in _IGNORED:
+            raise SpecError(f"log_model: {name}: {_reason(name)}")
+    for name in given:
+        _warn(f"log_model: {name}", _IGNORED[name])
+
+
+def _warn(what: str, why: str) -> None:
+    warnings.warn(f"{what}: is ignored: {why}", UserWarning, stacklevel=4)
 
 
 def _reason(name: str) -> str:

@@ -50,10 +50,11 @@ class StoredFunction:
         """The function's outputs for a frame, as a pandas frame."""
         table = example_of(model_input, prefix="input_feature").combine_chunks()
         values = check_params(params, self._signature)
-        batches = table.to_batches()
-        batch = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+        # several where text or bytes are more than one array holds
+        batches = table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)]
         with self._lock:
-            return self._loaded(batch.schema, values).infer(batch).to_pandas()
+            model = self._loaded(table.schema, values)
+            return pa.Table.from_batches([model.infer(batch) for batch in batches]).to_pandas()
 
     def _loaded(self, schema: pa.Schema, params: dict[str, Any]) -> BatchModel:
         key = schema.serialize().to_pybytes() + repr(params).encode()

@@ -84,7 +84,8 @@ class Registry:
                 `method_options={function: {"function_type": ...}}`, `FUNCTION` or `TABLE_FUNCTION`.
             comment: what the version is.
             metrics: numbers that are kept with it.
-            others: none; what other registries take is refused with the reason.
+            others: none; what other registries take is refused with the reason, or ignored with a warning where it
+                changes nothing, such as `target_platforms`.
 
         Returns:
             The new version.
