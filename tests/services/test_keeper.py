@@ -99,7 +99,7 @@ def test_a_record_that_is_gone_ends_the_server(start: StartRecord, tmp_path: Pat
     start.storage.delete_tree(start.folder)
     assert keeper.wait(60) == 0
     assert not runs(child)
-    assert not start.is_there()
+    assert start.is_dropped()
     assert start.state().time is None  # nothing was written where the record had been
     assert "STOPPED: its record is gone" in _log(tmp_path)
 

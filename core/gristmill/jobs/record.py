@@ -23,6 +23,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from gristmill.errors import ConflictError, JobNotFoundError
+from gristmill.jobs.attempts import Attempts, dump
 from gristmill.spec.enums import JobStatus
 from gristmill.spec.request import JobRequest, RunRequest
 from gristmill.storage.location import join
@@ -114,10 +115,6 @@ class Progress:
     ready: float | None = None
 
 
-def _dump(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, indent=1).encode()
-
-
 class RunRecord:
     """The record of one run of a job."""
 
@@ -150,7 +147,7 @@ class RunRecord:
 
     def write_state(self, state: State) -> None:
         """Replace the state."""
-        self.storage.write_bytes(join(self.folder, "state.json"), _dump(asdict(state)))
+        self.storage.write_bytes(join(self.folder, "state.json"), dump(asdict(state)))
 
     def progress(self) -> Progress | None:
         """The latest progress; None before the runner has started."""
@@ -161,11 +158,11 @@ class RunRecord:
 
     def write_progress(self, progress: Progress) -> None:
         """Replace the progress."""
-        self.storage.write_bytes(join(self.folder, "progress.json"), _dump(asdict(progress)))
+        self.storage.write_bytes(join(self.folder, "progress.json"), dump(asdict(progress)))
 
     def ask_to_cancel(self) -> None:
         """Leave word for the runner to stop."""
-        self.storage.write_bytes(join(self.folder, "cancel.json"), _dump({"time": time.time()}))
+        self.storage.write_bytes(join(self.folder, "cancel.json"), dump({"time": time.time()}))
 
     def cancel_is_asked(self) -> bool:
         """Whether somebody asked the run to stop."""
@@ -177,7 +174,7 @@ class RunRecord:
 
     def write_errors(self, errors: list[dict[str, Any]]) -> None:
         """Replace the list of failed rows."""
-        self.storage.write_bytes(join(self.folder, "errors.json"), _dump(errors))
+        self.storage.write_bytes(join(self.folder, "errors.json"), dump(errors))
 
     @property
     def logs(self) -> str:
@@ -199,10 +196,11 @@ class JobRecord:
         self.home = home
         self.id = job_id
         self.folder = join(home, "jobs", job_id)
+        self._runs = Attempts(storage, join(self.folder, "runs"))
 
     def create(self, request: JobRequest) -> bool:
         """Record the request; False when the job is recorded already."""
-        data = _dump(request.model_dump(mode="json"))
+        data = dump(request.model_dump(mode="json"))
         try:
             self.storage.write_bytes(join(self.folder, "request.json"), data, exclusive=True)
         except FileExistsError:
@@ -233,7 +231,7 @@ class JobRecord:
 
     def hold(self, holder: str) -> None:
         """Note who waits for the job now."""
-        self.storage.write_bytes(join(self.folder, "holder.json"), _dump({"holder": holder}))
+        self.storage.write_bytes(join(self.folder, "holder.json"), dump({"holder": holder}))
 
     def holder(self) -> str | None:
         """Who was noted last; None when nobody was."""
@@ -245,21 +243,17 @@ class JobRecord:
 
     def latest(self) -> RunRecord | None:
         """The newest run; None when the job was never started."""
-        # a folder without a claim is what somebody left who was killed while claiming
-        for name in sorted(self.storage.children(join(self.folder, "runs")), reverse=True):
-            run = self.run(int(name))
-            if self.storage.exists(join(run.folder, "claim.json")):
-                return run
-        return None
+        generation = self._runs.latest()
+        return None if generation is None else self.run(generation)
 
     def run(self, generation: int) -> RunRecord:
         """The record of one run."""
-        return RunRecord(self.storage, join(self.folder, "runs", f"{generation:06d}"), generation)
+        return RunRecord(self.storage, self._runs.folder_of(generation), generation)
 
     def claim(self, claim: Claim, *, after: int) -> RunRecord | None:
         """Begin the run after `after` (0 for the first); None when another has begun it."""
         run = self.run(after + 1)
-        data = _dump({**asdict(claim), "how": claim.how.model_dump(mode="json")})
+        data = dump({**asdict(claim), "how": claim.how.model_dump(mode="json")})
         try:
             self.storage.write_bytes(join(run.folder, "claim.json"), data, exclusive=True)
         except FileExistsError:

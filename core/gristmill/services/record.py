@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from gristmill.errors import AccessError, ConflictError, ServiceNotFoundError, SpecError
+from gristmill.jobs.attempts import Attempts, dump
 from gristmill.jobs.process import is_alive
 from gristmill.services.keys import key_of
 from gristmill.services.request import ServiceRequest, checked_name
@@ -80,10 +81,6 @@ class StartState:
     ended: float | None = None
 
 
-def _dump(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, indent=1).encode()
-
-
 class StartRecord:
     """The record of one start of a service."""
 
@@ -121,12 +118,8 @@ class StartRecord:
         except (KeyError, TypeError, SpecError) as error:
             raise self._unreadable(error) from error
 
-    def is_there(self) -> bool:
-        """Whether it was claimed, and has not been dropped."""
-        return self.storage.exists(join(self.folder, "claim.json"))
-
     def is_dropped(self) -> bool:
-        """Whether its claim is gone; unlike `is_there`, a home that cannot be read raises what its storage does."""
+        """Whether its claim is gone; a home that cannot be read raises what its storage does."""
         return self._read("claim.json") is None
 
     def state(self) -> StartState:
@@ -145,11 +138,11 @@ class StartRecord:
 
     def write_state(self, state: StartState) -> None:
         """Replace the state."""
-        self.storage.write_bytes(join(self.folder, "state.json"), _dump(asdict(state)))
+        self.storage.write_bytes(join(self.folder, "state.json"), dump(asdict(state)))
 
     def ask_to_stop(self) -> None:
         """Leave word for the keeper to end it."""
-        self.storage.write_bytes(join(self.folder, "stop.json"), _dump({"time": time.time()}))
+        self.storage.write_bytes(join(self.folder, "stop.json"), dump({"time": time.time()}))
 
     def stop_is_asked(self) -> bool:
         """Whether somebody asked it to end."""
@@ -198,27 +191,21 @@ class ServiceRecord:
         self.home = home
         self.name = checked_name(name)
         self.folder = join(home, "services", self.name)
+        self._starts = Attempts(storage, join(self.folder, "starts"))
 
     def latest(self) -> StartRecord | None:
         """The newest start; None where there is no such service."""
-        for name in sorted(self.storage.children(join(self.folder, "starts")), reverse=True):
-            if name.isdecimal() and (start := self.start(int(name))).is_there():
-                return start
-        return None
+        number = self._starts.latest()
+        return None if number is None else self.start(number)
 
     def start(self, number: int) -> StartRecord:
         """The record of one start."""
-        return StartRecord(self.storage, join(self.folder, "starts", f"{number:06d}"), number)
+        return StartRecord(self.storage, self._starts.folder_of(number), number)
 
     def claim(self, claim: StartClaim, *, after: int) -> StartRecord | None:
         """Begin the start after `after` (0 for the first); None when another has begun it."""
-        start = self.start(after + 1)
-        data = _dump({**asdict(claim), "request": claim.request.model_dump(mode="json")})
-        try:
-            self.storage.write_bytes(join(start.folder, "claim.json"), data, exclusive=True)
-        except FileExistsError:
-            return None
-        return start
+        is_ours = self._starts.begin({**asdict(claim), "request": claim.request.model_dump(mode="json")}, after=after)
+        return self.start(after + 1) if is_ours else None
 
     def delete(self) -> None:
         """Remove the record."""
