@@ -91,6 +91,22 @@ class _Shaped(Spec):
         return kind
 
 
+class _Group(_Shaped):
+    """What has fields."""
+
+    specs: tuple[Any, ...]
+
+    @field_validator("specs")
+    @classmethod
+    def _fields(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return _unique(value, "fields")
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The Arrow type."""
+        return self._in_shape(pa.struct([(spec.name, spec.arrow) for spec in self.specs]))
+
+
 class FeatureSpec(_Shaped):
     """A column of a type.
 
@@ -110,7 +126,7 @@ class FeatureSpec(_Shaped):
         return self._in_shape(self.dtype.arrow)
 
 
-class FeatureGroupSpec(_Shaped):
+class FeatureGroupSpec(_Group):
     """A column whose values have fields.
 
     Attributes:
@@ -122,16 +138,6 @@ class FeatureGroupSpec(_Shaped):
     """
 
     specs: tuple["FeatureSpec | FeatureGroupSpec", ...]
-
-    @field_validator("specs")
-    @classmethod
-    def _fields(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        return _unique(value, "fields")
-
-    @property
-    def arrow(self) -> pa.DataType:
-        """The Arrow type."""
-        return self._in_shape(pa.struct([(spec.name, spec.arrow) for spec in self.specs]))
 
 
 class ParamSpec(_Shaped):
@@ -168,7 +174,7 @@ class ParamSpec(_Shaped):
         return Param(self.name, kind, default, nullable=given is None)
 
 
-class ParamGroupSpec(_Shaped):
+class ParamGroupSpec(_Group):
     """A dict that a function takes once for a whole job; what is given is merged into the fields' defaults.
 
     With a shape it is a list of such dicts, empty unless given.
@@ -182,16 +188,6 @@ class ParamGroupSpec(_Shaped):
     """
 
     specs: tuple["ParamSpec | ParamGroupSpec", ...]
-
-    @field_validator("specs")
-    @classmethod
-    def _fields(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        return _unique(value, "fields")
-
-    @property
-    def arrow(self) -> pa.DataType:
-        """The Arrow type."""
-        return self._in_shape(pa.struct([(spec.name, spec.arrow) for spec in self.specs]))
 
     @property
     def param(self) -> Param:
