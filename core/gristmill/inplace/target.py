@@ -13,12 +13,11 @@ from gristmill.engines.python import describe_object
 from gristmill.engines.registry import engine_for, load_engine
 from gristmill.errors import ModelError
 from gristmill.models.objects import ModelObject, object_kind
-from gristmill.models.reference import parse_reference
 from gristmill.models.signature import Signature
 from gristmill.spec.engine import EngineOptions
 from gristmill.storage.storage import Storage
 from gristmill.submission.checks import choose_function
-from gristmill.submission.model import OBJECT, FoundModel, find_model
+from gristmill.submission.model import OBJECT, FoundModel, content_of, find_model
 
 __all__ = ["Target", "found_model", "target_of"]
 
@@ -109,16 +108,10 @@ class _Seen:
         return info
 
     def _content(self, model: str) -> str:
-        """What tells the file that a reference names from what stood there before."""
-        reference = parse_reference(model)
-        if reference.scheme not in ("pickle", "mlflow"):
-            return ""
-        file = reference.target if reference.scheme == "pickle" else f"{reference.target}/MLmodel"
         try:
-            info = self._storage.info(file)
+            return content_of(self._storage, model)
         except FileNotFoundError as error:
             raise ModelError(f"model {model!r}: there is no such file") from error
-        return f"{info.size} {info.version}"
 
 
 _KEPT = 256

@@ -18,7 +18,7 @@ from gristmill.spec.registry import is_embedded
 from gristmill.storage.location import is_local
 from gristmill.storage.storage import Storage
 
-__all__ = ["OBJECT", "FoundModel", "Looking", "find_model"]
+__all__ = ["OBJECT", "FoundModel", "Looking", "content_of", "find_model"]
 
 OBJECT = "pickle:object"
 """The reference of a model given as an object, until it is saved."""
@@ -98,11 +98,24 @@ def find_model(
     return FoundModel(model, engine, options.for_engine(), info, _digests(storage, model), local=model)
 
 
+def content_of(storage: Storage, model: str) -> str:
+    """What tells the file that a reference names from what stood there before; empty where it names none.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    reference = parse_reference(model)
+    if reference.scheme not in ("pickle", "mlflow"):
+        return ""
+    file = reference.target if reference.scheme == "pickle" else f"{reference.target}/MLmodel"
+    info = storage.info(file)
+    return f"{info.size} {info.version}"
+
+
 def _digests(storage: Storage, model: str) -> dict[str, str]:
     if not model.startswith("pickle:"):
         return {}
-    info = storage.info(model.removeprefix("pickle:"))
-    return {"model": f"{model} {info.size} {info.version}"}
+    return {"model": f"{model} {content_of(storage, model)}"}
 
 
 def _registered(
@@ -141,13 +154,13 @@ def _stored(model: str, storage: Storage, options: EngineOptions, *, warm: Looki
     """A folder of MLflow, told from another that takes its place by its MLmodel file."""
     from gristmill.mlflow.resolved import localized
 
-    info = storage.info(f"{parse_reference(model).target}/MLmodel")
+    content = content_of(storage, model)
     here = localized(model, storage)
     engine = engine_for(here.reference, options)
     told = _told(engine, options, here.task, name=model)
     local = here.for_engine(engine.name)
     known = _describe(engine, local, told, storage, warm=warm, is_elsewhere=False)
-    digests = {"model": f"{model} {info.size} {info.version}"}
+    digests = {"model": f"{model} {content}"}
     return FoundModel(model, engine, told, known, digests, local=local)
 
 
