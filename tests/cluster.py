@@ -7,15 +7,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.answering import until_it_answers
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def running_cluster() -> Iterator[Cluster]:
     )
     try:
         address = f"http://127.0.0.1:{dashboard}"
-        _until_it_answers(address, head)
+        until_it_answers(f"{address}/", head, what="the cluster", may_refuse=True)
         yield Cluster(address, token)
     finally:
         head.terminate()
@@ -78,17 +77,3 @@ def running_cluster() -> Iterator[Cluster]:
             head.kill()
             head.wait()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _until_it_answers(address: str, head: "subprocess.Popen[bytes]") -> None:
-    for _ in range(600):
-        assert head.poll() is None, "the cluster ended at its start"
-        try:
-            urllib.request.urlopen(f"{address}/", timeout=5).close()
-        except urllib.error.HTTPError:
-            return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail("the cluster did not answer in time", pytrace=False)

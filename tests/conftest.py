@@ -1,12 +1,8 @@
 """Fixtures shared by all tests: settings with a home of their own, and a real server that speaks the S3 protocol."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +12,10 @@ import pytest
 
 from gristmill.settings import Settings
 from gristmill.storage.storage import Storage
+from tests.answering import until_it_answers
 from tests.chat_service import chat_service as chat_service
 from tests.cluster import cluster as cluster
+from tests.cluster import free_ports
 from tests.mlflow_server import mlflow_server as mlflow_server
 from tests.model_registry import model_registry as model_registry
 from tests.model_registry import registry_template as registry_template
@@ -85,9 +83,7 @@ def s3_endpoint() -> Iterator[str]:
     python = Path(sys.prefix) / "s3-server" / "bin" / "python"
     if not python.with_name("moto_server").exists():
         pytest.fail(f"there is no S3 server at {python.parent}; `make test` sets it up", pytrace=False)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     server = subprocess.Popen(
         [python, "-c", _SERVE, str(port)],
         stdin=subprocess.PIPE,
@@ -97,23 +93,11 @@ def s3_endpoint() -> Iterator[str]:
     )
     try:
         endpoint = f"http://127.0.0.1:{port}"
-        _until_it_answers(endpoint, server)
+        until_it_answers(f"{endpoint}/moto-api/", server, what="the S3 server", seconds=60)
         yield endpoint
     finally:
         server.kill()
         server.wait()
-
-
-def _until_it_answers(endpoint: str, server: "subprocess.Popen[bytes]") -> None:
-    for _ in range(600):
-        assert server.poll() is None, "the S3 server ended at its start"
-        try:
-            urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=5).close()
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("the S3 server did not answer within a minute", pytrace=False)
 
 
 @pytest.fixture

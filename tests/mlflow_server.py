@@ -2,16 +2,15 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.answering import until_it_answers
+from tests.cluster import free_ports
 
 # What `mlflow server` starts, in one process: it serves until it is killed, or until the pipe to the tests breaks.
 _SERVE = """
@@ -30,9 +29,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory, registry_template: P
     """The address of a server that keeps its models' files itself."""
     root = tmp_path_factory.mktemp("mlflow-server")
     shutil.copy(registry_template, root / "mlflow.db")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     store = f"sqlite:///{root / 'mlflow.db'}"
     env = os.environ | {
         "_MLFLOW_SERVER_FILE_STORE": store,
@@ -53,20 +50,8 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory, registry_template: P
         )
     try:
         address = f"http://127.0.0.1:{port}"
-        _until_it_answers(address, server, root / "log")
+        until_it_answers(f"{address}/health", server, what=f"the tracking server, which logs to {root / 'log'},")
         yield address
     finally:
         server.kill()
         server.wait()
-
-
-def _until_it_answers(address: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    for _ in range(1200):
-        assert server.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(f"{address}/health", timeout=5).close()
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("the tracking server did not answer within two minutes", pytrace=False)
