@@ -169,7 +169,7 @@ def test_the_examples_work_in_a_bucket(
     assert values(report)["orders"] == 1000
 
 
-def test_airflow_does_not_look_for_dags_in_the_examples_for_dagster() -> None:
+def test_airflow_looks_for_dags_in_no_folder_of_the_examples() -> None:
     ignored = (EXAMPLES.parent / ".airflowignore").read_text().split()
     folders = {path.name for path in EXAMPLES.parent.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert {f"{name}/" for name in folders} == set(ignored)

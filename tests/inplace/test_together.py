@@ -1,5 +1,6 @@
 """Batches of several threads in one call."""
 
+import ctypes
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -75,6 +76,41 @@ def test_what_interrupts_a_call_is_told_to_all_whose_rows_it_runs() -> None:
         raise KeyboardInterrupt("stop")
 
     assert in_threads(Together(infer), [1, 2], threads=2, calls=50) == {1: ["stop"] * 50, 2: ["stop"] * 50}
+
+
+def test_an_interrupted_thread_leaves_its_batch_unrun_and_others_go_on() -> None:
+    runs, may_end, rows = threading.Event(), threading.Event(), []
+
+    def infer(batch: pa.RecordBatch) -> pa.RecordBatch:
+        rows.extend(batch["x"].to_pylist())
+        runs.set()
+        may_end.wait()
+        return doubled(batch)
+
+    together = Together(infer)
+    started, interrupted = threading.Event(), threading.Event()
+
+    def waits() -> None:
+        try:
+            started.set()
+            together(pa.record_batch({"x": [2]}))
+        except KeyboardInterrupt:
+            interrupted.set()
+
+    first = threading.Thread(target=together, args=[pa.record_batch({"x": [1]})])
+    first.start()
+    runs.wait()
+    second = threading.Thread(target=waits)
+    second.start()
+    started.wait()
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(second.ident or 0), ctypes.py_object(KeyboardInterrupt))
+    second.join()
+    may_end.set()
+    first.join()
+    assert interrupted.is_set()
+    found = in_threads(together, [3, 4], threads=2, calls=20)
+    assert found[3] == [[6, 2 * (3 + call)] for call in range(20)]
+    assert 2 not in rows
 
 
 def test_a_thread_alone_waits_for_nobody_after_others_have_left() -> None:

@@ -33,6 +33,6 @@ def test_a_model_is_logged_at_a_server_and_runs_from_there(
     with pytest.raises(ModelError, match="has no model 'nix'"):
         registry.get_model("nix")
     registry.delete_model("größe 1")
-    assert registry.models() == []
+    assert "größe 1" not in [model.name for model in registry.models()]  # others' models may be at the server
     assert capfd.readouterr().err == ""
     assert sorted(Path.cwd().iterdir()) == before

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 import gristmill
+from gristmill.services.keys import local_folder
 from gristmill.settings import Settings
 
 Serve = Callable[..., gristmill.Service]
+Keys = Callable[[], list[Path]]
 
 
 @pytest.fixture
@@ -25,6 +27,17 @@ def serve(settings: Settings) -> Iterator[Serve]:
     yield create
     for one in gristmill.list_services(settings=settings).collect():
         gristmill.drop_service(one["name"], missing_ok=True, settings=settings)
+
+
+@pytest.fixture
+def keys() -> Keys:
+    """The files of keys that the test has brought about: services of other tests may run beside it."""
+
+    def found() -> set[Path]:
+        return set(local_folder().glob("keys/*"))
+
+    before = found()
+    return lambda: sorted(found() - before)
 
 
 def ask(base_url: str, path: str, body: Any = None, *, key: str | None = None) -> tuple[int, Any]:

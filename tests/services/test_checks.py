@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 from tests.model_registry import ModelRegistry, tiny_folder
-from tests.services.conftest import Serve
+from tests.services.conftest import Keys, Serve
 
 import gristmill
 from gristmill.errors import GristmillError, LocationError, ModelError, SpecError
 from gristmill.services.checks import check_service
-from gristmill.services.keys import local_folder
 from gristmill.settings import Settings
 from gristmill.storage.storage import Storage
 
@@ -55,12 +54,12 @@ def _model(folder: Path, architecture: str, *, template: bool = True) -> Path:
     ],
 )
 def test_a_request_that_cannot_be_right_is_refused_and_leaves_nothing(
-    serve: Serve, settings: Settings, options: dict[str, Any], said: str
+    serve: Serve, keys: Keys, settings: Settings, options: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(SpecError, match=re.escape(said)):
         serve(**options)
     assert not (Path(settings.home) / "services").exists()
-    assert not list(local_folder().glob("keys/*"))
+    assert not keys()
 
 
 @pytest.mark.parametrize(

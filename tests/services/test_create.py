@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import S3Server
-from tests.services.conftest import Serve, ask, runs, says
+from tests.services.conftest import Keys, Serve, ask, runs, says
 
 import gristmill
 from gristmill.errors import ConflictError, ServiceFailedError, SpecError
-from gristmill.services.keys import local_folder, log_folder
+from gristmill.services.keys import log_folder
 from gristmill.settings import Settings
 from gristmill.storage.storage import Storage
 
@@ -35,11 +35,11 @@ def test_a_service_answers_those_who_have_its_key(serve: Serve) -> None:
         assert ask(service.base_url, "/models", key=key)[0] == 401
 
 
-def test_a_key_stands_in_a_file_of_its_user_alone(serve: Serve, settings: Settings) -> None:
+def test_a_key_stands_in_a_file_of_its_user_alone(serve: Serve, keys: Keys, settings: Settings) -> None:
     service = serve()
     says(service, "hello")
     key = service.api_key
-    (file,) = (local_folder() / "keys").iterdir()
+    (file,) = keys()
     assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == (key, 0o600)
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     home = [path for path in Path(settings.home).rglob("*") if path.is_file()]
@@ -69,13 +69,13 @@ def test_the_same_service_is_attached_to_and_another_is_refused(serve: Serve) ->
     assert service.record.newest().number == 1
 
 
-def test_of_creators_at_the_same_moment_one_starts_the_service(serve: Serve) -> None:
+def test_of_creators_at_the_same_moment_one_starts_the_service(serve: Serve, keys: Keys) -> None:
     with ThreadPoolExecutor(4) as threads:
         services = list(threads.map(lambda _: serve(), range(4)))
     assert len({service.base_url for service in services}) == 1
     assert len({service.api_key for service in services}) == 1
     assert services[0].record.newest().number == 1
-    assert len(list((local_folder() / "keys").iterdir())) == 1
+    assert len(keys()) == 1
 
 
 def test_a_service_that_has_ended_is_started_again_with_its_key(serve: Serve) -> None:
@@ -92,13 +92,13 @@ def test_a_service_that_has_ended_is_started_again_with_its_key(serve: Serve) ->
     assert says(second, "hello") == "hello"
 
 
-def test_another_key_takes_the_place_of_the_one_before(serve: Serve) -> None:
+def test_another_key_takes_the_place_of_the_one_before(serve: Serve, keys: Keys) -> None:
     service = serve(timeout=0.01, block=False)
     service.wait()
     first = service.api_key
     second = serve(api_key="a-key-of-my-own-for-it")
     assert (second.api_key, second.api_key != first) == ("a-key-of-my-own-for-it", True)
-    assert len(list((local_folder() / "keys").iterdir())) == 1
+    assert len(keys()) == 1
 
 
 def test_a_service_with_a_home_on_object_storage(s3: S3Server) -> None:
@@ -121,14 +121,14 @@ def test_a_service_with_a_home_on_object_storage(s3: S3Server) -> None:
     assert not log_folder("chat").exists()
 
 
-def test_a_port_that_is_taken_is_refused(serve: Serve) -> None:
+def test_a_port_that_is_taken_is_refused(serve: Serve, keys: Keys) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ConflictError, match=f"port: something listens at {port} of 127.0.0.1 already"):
             serve(port=port)
-        assert not list((local_folder() / "keys").iterdir())
+        assert not keys()
     service = serve(port=port)
     assert service.base_url == f"http://127.0.0.1:{port}/v1"
 

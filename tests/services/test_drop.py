@@ -8,24 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.services.conftest import Serve, ask, runs
+from tests.services.conftest import Keys, Serve, ask, runs
 
 import gristmill
 from gristmill.errors import AccessError, ServiceNotFoundError
 from gristmill.jobs.process import process_of
-from gristmill.services.keys import local_folder
 from gristmill.services.status import ServiceStatus
 from gristmill.settings import Settings
 
 
-def test_dropping_ends_all_processes_and_forgets_the_service(serve: Serve, settings: Settings) -> None:
+def test_dropping_ends_all_processes_and_forgets_the_service(serve: Serve, keys: Keys, settings: Settings) -> None:
     service = serve()
     processes = service.facts()["processes"]
     assert len(processes) == 2
     gristmill.drop_service("CHAT", settings=settings)
     assert not any(runs(pid) for pid in processes)
     assert not (Path(settings.home) / "services" / "chat").exists()
-    assert not list((local_folder() / "keys").iterdir())
+    assert not keys()
     with pytest.raises(ServiceNotFoundError):
         gristmill.drop_service("chat", settings=settings)
     with pytest.raises(ServiceNotFoundError):
@@ -145,9 +144,9 @@ def test_a_service_of_a_machine_that_is_gone_is_forgotten(serve: Serve, settings
     assert gristmill.list_services(settings=settings).collect() == []
 
 
-def test_a_key_that_is_elsewhere_is_said_to_be(serve: Serve) -> None:
+def test_a_key_that_is_elsewhere_is_said_to_be(serve: Serve, keys: Keys) -> None:
     service = serve()
-    for key in (local_folder() / "keys").iterdir():
+    for key in keys():
         key.unlink()
     with pytest.raises(AccessError, match="service 'chat': its key is kept on .* name it in settings.endpoints"):
         service.api_key  # noqa: B018 - it is asked

@@ -2,8 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 
 from gristmill.inplace.loaded import LoadedFunction
 
@@ -35,41 +34,32 @@ class LoadedCache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    @contextmanager
-    def lease(self, key: Hashable | None, load: Callable[[], LoadedFunction]) -> Iterator[LoadedFunction]:
+    def lease(self, key: Hashable | None, load: Callable[[], LoadedFunction]) -> "_Lease":
         """The function of a key for the time of a `with`; loaded where it is not there yet, by one thread of several.
 
         Args:
             key: tells it from others; None keeps nothing: it is loaded, and closed afterwards.
             load: loads it.
         """
-        if key is None:
-            loaded = load()
-            try:
-                yield loaded
-            finally:
-                loaded.close()
-            return
-        with self._lock:
-            entry = self._entries.setdefault(key, _Entry())
-            entry.users += 1
-            self._entries.move_to_end(key)
-        try:
-            found = entry.loaded
-            if found is None or found.is_dead:
-                with entry.lock:
-                    if entry.loaded is None or entry.loaded.is_dead:
-                        entry.loaded = load()
-                    found = entry.loaded
-            yield found
-        finally:
-            self._return(key, entry)
+        return _Lease(self, key, load)
 
     def release(self) -> int:
         """Let go of all that nobody uses; says how many."""
         return self._trim(0)
 
-    def _return(self, key: Hashable, entry: _Entry) -> None:
+    def borrow(self, key: Hashable) -> _Entry:
+        """The entry of a key, new where there is none; kept until it was given back."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry()
+            else:
+                self._entries.move_to_end(key)
+            entry.users += 1
+        return entry
+
+    def give_back(self, key: Hashable, entry: _Entry) -> None:
+        """The end of a `borrow`."""
         with self._lock:
             entry.users -= 1
             if entry.loaded is None and not entry.users and self._entries.get(key) is entry:
@@ -87,6 +77,39 @@ class LoadedCache:
             if entry.loaded is not None:
                 entry.loaded.close()
         return len(gone)
+
+
+class _Lease:
+    """See `LoadedCache.lease`; a generator would cost as much as all else around the call of a quick model."""
+
+    __slots__ = ("_cache", "_entry", "_key", "_load")
+
+    def __init__(self, cache: LoadedCache, key: Hashable | None, load: Callable[[], LoadedFunction]) -> None:
+        self._cache, self._key, self._load = cache, key, load
+        self._entry = _Entry()
+
+    def __enter__(self) -> LoadedFunction:
+        if self._key is None:
+            found = self._entry.loaded = self._load()
+            return found
+        entry = self._entry = self._cache.borrow(self._key)
+        loaded = entry.loaded
+        if loaded is not None and not loaded.is_dead:
+            return loaded
+        try:
+            with entry.lock:
+                if entry.loaded is None or entry.loaded.is_dead:
+                    entry.loaded = self._load()
+                return entry.loaded
+        except BaseException:
+            self._cache.give_back(self._key, entry)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._key is not None:
+            self._cache.give_back(self._key, self._entry)
+        elif self._entry.loaded is not None:
+            self._entry.loaded.close()
 
 
 loaded_functions = LoadedCache()

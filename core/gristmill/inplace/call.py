@@ -69,7 +69,8 @@ class Call:
         """Tells the loaded function from others; None where nothing tells it again."""
         if self.target.key is None:
             return None
-        return (self.target.key, repr(sorted(self.params.items())), self.model_schema, self.max_batch_rows)
+        columns = self.model_schema.serialize().to_pybytes()  # of bytes the hash is remembered; a schema's takes longer
+        return (self.target.key, repr(sorted(self.params.items())), columns, self.max_batch_rows)
 
     @property
     def model_schema(self) -> pa.Schema:

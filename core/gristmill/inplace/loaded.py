@@ -24,6 +24,7 @@ from gristmill.storage.storage import Storage
 
 __all__ = ["LoadedFunction"]
 
+_CORES = os.cpu_count() or 1
 _SLOW = 1e-6
 """Seconds of a row from which several calls at a time are worth it: in quicker ones threads wait for the interpreter's
 lock more than they gain (a linear model on two cores: half as fast again with one thread at a time)."""
@@ -71,7 +72,7 @@ class LoadedFunction(BatchModel):
             input_schema=input_schema,
             params=params,
             options=target.options,
-            threads=os.cpu_count() or 1,
+            threads=_CORES,
             max_batch_rows=max_batch_rows,
         )
         with libraries_left_alone():
@@ -138,7 +139,7 @@ class LoadedFunction(BatchModel):
         with self._turn:
             self._running -= 1
             self._free.append(model)
-            limit = (os.cpu_count() or 1) if seconds_per_row > _SLOW else 1
+            limit = _CORES if seconds_per_row > _SLOW else 1
             if limit > len(self._models):
                 self._grow()
             self._limit = min(limit, len(self._models))

@@ -1,6 +1,7 @@
 """`Together`: batches that several threads bring at the same time, run as one."""
 
 import threading
+from collections import deque
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -9,8 +10,9 @@ from gristmill.engines.protocol import EngineDeadError
 
 __all__ = ["Together"]
 
-_WAIT = 2e-3
-"""Seconds that a batch waits for those of other threads: some times what DuckDB takes to bring the next one."""
+_WAIT = 5e-4
+"""Seconds in which a thread that has its outputs comes with its next batch, or is waited for no longer: some times what
+DuckDB takes to bring one, and about what a thread loses that runs beside others."""
 _VAIN = 3
 _LEAST_ALONE, _MOST_ALONE = 64, 4_096
 """After so many waits in vain one after the other, so many batches go alone; then it is tried again."""
@@ -19,15 +21,18 @@ _LEAST_ALONE, _MOST_ALONE = 64, 4_096
 class _Place:
     """A batch that waits, and what became of it."""
 
-    __slots__ = ("batch", "error", "found", "gate", "thread")
+    __slots__ = ("batch", "error", "found", "gate")
 
-    def __init__(self, batch: pa.RecordBatch, thread: int) -> None:
+    def __init__(self, batch: pa.RecordBatch) -> None:
         self.batch = batch
-        self.thread = thread
         self.gate = threading.Lock()
-        self.gate.acquire()  # open once it is done
+        self.gate.acquire()  # open once its thread may go on
         self.found: pa.RecordBatch | None = None
         self.error: BaseException | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.found is not None or self.error is not None
 
     def take(self) -> pa.RecordBatch:
         if self.error is not None:
@@ -40,8 +45,9 @@ class Together:
     """Runs small batches of several threads in one call, where a call costs more than its rows.
 
     A query brings some thousand rows at a time, in each of its threads, for which a linear model takes a tenth of what
-    calling it takes; and threads that run at once wait for the interpreter's lock. So the threads that were there
-    lately wait for each other, and the last one runs the rows of all.
+    calling it takes. And threads that run at once take the interpreter's lock from each other, in the midst of what
+    they do, until they are slower than one. So one thread goes at a time: it brings its batch, lets the next one go
+    that has its outputs, and waits; the last one runs the rows of all.
 
     Args:
         infer: runs a batch; any rows in any number may stand together.
@@ -55,64 +61,82 @@ class Together:
     def __init__(self, infer: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
         self._infer = infer
         self._lock = threading.Lock()
-        self._waiting: list[_Place] = []
-        self._threads: set[int] = set()
+        self._waiting: list[_Place] = []  # with batches to run
+        self._ready: deque[_Place] = deque()  # with outputs, for their threads to take one after the other
+        self._is_running = False
+        self._moves = 0
         self._vain = 0
         self._alone = 0
         self._next_alone = _LEAST_ALONE
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The outputs of a batch; raises what its rows raise when they are run alone."""
-        thread = threading.get_ident()
         with self._lock:
-            self._threads.add(thread)
             if self._alone:
                 self._alone -= 1
-                is_alone = True
+                place = None
             else:
-                is_alone = len(self._threads) == 1
-            if not is_alone:
-                place = _Place(batch, thread)
-                self._waiting.append(place)
-                group = self._gathered() if len(self._waiting) >= len(self._threads) else None
-                if group is not None:
-                    self._vain, self._next_alone = 0, _LEAST_ALONE
-        if is_alone:
+                place = _Place(batch)
+                group = self._arrived(place)
+        if place is None:
             return self._infer(batch)
-        if group is None and not place.gate.acquire(timeout=_WAIT):
-            group = self._given_up(place)
+        try:
             if group is None:
-                place.gate.acquire()
-        if group is not None:
-            self._run(group)
+                group = self._waited(place)
+            if group is not None:
+                self._run(group, place)
+        except BaseException:
+            self._left(place)
+            raise
         return place.take()
+
+    def _arrived(self, place: _Place) -> list[_Place] | None:
+        """What the thread of a new batch shall run, if anything."""
+        self._moves += 1
+        self._waiting.append(place)
+        if self._ready:
+            self._ready.popleft().gate.release()
+            return None
+        return None if self._is_running else self._gathered()
 
     def _gathered(self) -> list[_Place]:
         group, self._waiting = self._waiting, []
+        self._is_running = True
         return group
 
-    def _given_up(self, place: _Place) -> list[_Place] | None:
-        """What waits, for a thread that waits no longer; None where another one runs its batch already."""
-        with self._lock:
-            if place not in self._waiting:
-                return None
-            group = self._gathered()
-            self._threads = {one.thread for one in group}
-            self._vain += 1
-            if self._vain >= _VAIN:
-                self._vain, self._alone = 0, self._next_alone
-                self._next_alone = min(2 * self._next_alone, _MOST_ALONE)
-            return group
+    def _waited(self, place: _Place) -> list[_Place] | None:
+        """Wait for a batch's outputs; what its thread shall run instead, once it waits in vain."""
+        moves = self._moves
+        while not place.gate.acquire(timeout=_WAIT):
+            with self._lock:
+                if self._is_running or self._moves != moves:
+                    moves = self._moves
+                    continue
+                if place.gate.acquire(blocking=False):
+                    break
+                self._vain += 1
+                if self._vain >= _VAIN:
+                    self._vain, self._alone = 0, self._next_alone
+                    self._next_alone = min(2 * self._next_alone, _MOST_ALONE)
+                if not place.is_done:
+                    return self._gathered()
+                self._ready.remove(place)
+                break
+        return None
 
-    def _run(self, group: list[_Place]) -> None:
+    def _run(self, group: list[_Place], own: _Place) -> None:
         try:
             if len(group) > 1:
                 self._run_as_one(group)
             else:
                 self._run_alone(group[0])
         finally:
-            for place in group:
-                place.gate.release()
+            with self._lock:
+                self._is_running = False
+                self._moves += 1
+                self._ready.extend(place for place in group if place is not own)
+                if len(group) > 1:
+                    self._vain, self._next_alone = 0, _LEAST_ALONE
 
     def _run_as_one(self, group: list[_Place]) -> None:
         rows = [place.batch.num_rows for place in group]
@@ -138,3 +162,13 @@ class Together:
             place.found = self._infer(place.batch)
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that it belongs to
             place.error = error
+
+    def _left(self, place: _Place) -> None:
+        """A thread was interrupted: its batch is run no more, and others have its turn."""
+        with self._lock:
+            if place in self._waiting:
+                self._waiting.remove(place)
+            elif place in self._ready:
+                self._ready.remove(place)
+            elif place.gate.acquire(blocking=False) and self._ready:
+                self._ready.popleft().gate.release()

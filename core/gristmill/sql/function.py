@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,8 +29,29 @@ __all__ = ["SqlFunction"]
 
 _SHOWN = 4
 _LONGEST = 40
-_CALLS = 16
+_KINDS = 16
 """Kinds of calls that are remembered: by the arguments' types, and by the params."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How arguments of some types are run.
+
+    Attributes:
+        types: the arguments' types.
+        params: as JSON.
+        schema: the columns that the model is given.
+        is_row: whether the only argument is a struct of those columns.
+        call: the function over them.
+        key: tells the loaded function from others.
+    """
+
+    types: list[pa.DataType]
+    params: str
+    schema: pa.Schema
+    is_row: bool
+    call: Call
+    key: Hashable
 
 
 class SqlFunction:
@@ -78,7 +100,7 @@ class SqlFunction:
         self.__signature__ = positional(len(self._inputs or ()) + takes_params if typed else None)
         self._storage = storage
         self._target: Target | None = None
-        self._calls: dict[Hashable, tuple[Hashable, Call]] = {}
+        self._kinds: list[_Kind] = []  # the last one first
         self._lock = threading.Lock()
         self._own = object()  # tells what it loads from what others load, where nothing else does
 
@@ -86,9 +108,10 @@ class SqlFunction:
         """The values for some rows; raises for the first one that fails, with its arguments."""
         arrays = [_whole(column) for column in columns]
         params = _params(arrays.pop(), self.name) if self._takes_params else ""
-        batch = self._batch(arrays)
         try:
-            outputs = self._run(batch, params)
+            kind = self._kind([array.type for array in arrays], params)
+            batch = pa.RecordBatch.from_arrays(arrays[0].flatten() if kind.is_row else arrays, schema=kind.schema)
+            outputs = self._run(batch, kind)
         except (GristmillError, EngineDeadError) as error:
             text = str(error)
             raise ModelError(text if text.startswith(f"{self.name}:") else f"{self.name}: {text}") from error
@@ -96,22 +119,49 @@ class SqlFunction:
             return outputs.column(0)
         return pa.StructArray.from_arrays(outputs.columns, fields=list(self._outputs))
 
-    def _batch(self, arrays: list[pa.Array]) -> pa.RecordBatch:
-        names = self._inputs
-        if names is None and len(arrays) == 1 and pa.types.is_struct(arrays[0].type):
-            row = arrays[0]
-            names, arrays = [field.name for field in row.type], row.flatten()
-        elif names is None:
-            names = [f"input_feature_{place}" for place in range(len(arrays))]
-        elif len(names) != len(arrays):
-            raise SpecError(f"{self.name}: takes {len(names)} arguments ({', '.join(names)}); {len(arrays)} were given")
-        if self._is_chat and pa.types.is_nested(arrays[0].type):
-            names = [MESSAGES, *names[1:]]
-        return pa.RecordBatch.from_arrays(arrays, names=names)
+    def _kind(self, types: list[pa.DataType], params: str) -> _Kind:
+        """How arguments of these types are run: mostly as those before."""
+        found = self._known(types, params)
+        if found is not None:
+            return found
+        with self._lock:
+            found = self._known(types, params)
+            if found is None:
+                found = self._new_kind(types, params)
+                self._kinds = [found, *self._kinds[: _KINDS - 1]]
+        return found
 
-    def _run(self, batch: pa.RecordBatch, params: str) -> pa.RecordBatch:
-        key, call = self._call_of(batch.schema, params)
-        with loaded_functions.lease(key, call.load) as loaded:
+    def _known(self, types: list[pa.DataType], params: str) -> _Kind | None:
+        for kind in self._kinds:
+            if kind.types == types and kind.params == params:
+                return kind
+        return None
+
+    def _new_kind(self, types: list[pa.DataType], params: str) -> _Kind:
+        if self._target is None:
+            self._target = self._find()
+        schema, is_row = self._schema(types)
+        given = {name: value for name, value in json.loads(params or "{}").items() if value is not None}
+        call = call_of(self._target, schema, InputSpec(params=given or None), storage=self._storage)
+        key = call.key or (self._own, schema.serialize().to_pybytes(), params)
+        return _Kind(types, params, schema, is_row, call, key)
+
+    def _schema(self, types: list[pa.DataType]) -> tuple[pa.Schema, bool]:
+        """The columns that arguments are, and whether a struct brings them."""
+        names = self._inputs
+        if names is None and len(types) == 1 and pa.types.is_struct(types[0]):
+            return pa.schema(list(types[0])), True
+        if names is None:
+            names = [f"input_feature_{place}" for place in range(len(types))]
+        elif len(names) != len(types):
+            raise SpecError(f"{self.name}: takes {len(names)} arguments ({', '.join(names)}); {len(types)} were given")
+        if self._is_chat and pa.types.is_nested(types[0]):
+            names = [MESSAGES, *names[1:]]
+        return pa.schema(list(zip(names, types, strict=True))), False
+
+    def _run(self, batch: pa.RecordBatch, kind: _Kind) -> pa.RecordBatch:
+        call = kind.call
+        with loaded_functions.lease(kind.key, call.load) as loaded:
             if not loaded.by_row and call.messages is None:
                 try:
                     found = loaded.infer_together(batch)
@@ -133,24 +183,6 @@ class SqlFunction:
         for index, error in errors.items():
             raise ModelError(self._row(batch, index, f"{error.type}: {error.message}"))
         return fitted
-
-    def _call_of(self, schema: pa.Schema, params: str) -> tuple[Hashable, Call]:
-        """How these columns are run, and what tells the loaded function from others."""
-        kind = (schema, params)
-        known = self._calls.get(kind)
-        if known is not None:
-            return known
-        with self._lock:
-            if self._target is None:
-                self._target = self._find()
-            given = {name: value for name, value in json.loads(params or "{}").items() if value is not None}
-            spec = InputSpec(params=given or None)
-            call = call_of(self._target, schema, spec, storage=self._storage)
-            made = (call.key or (self._own, *kind), call)
-            if len(self._calls) >= _CALLS:
-                self._calls.pop(next(iter(self._calls)))
-            self._calls[kind] = made
-        return made
 
     def _searched(self, batch: pa.RecordBatch, call: Call, loaded: LoadedFunction) -> pa.RecordBatch:
         """The outputs of rows that are run with care: those of a row model, and of a call that has failed."""
