@@ -64,6 +64,7 @@ def _compare(home: Path, rows: int, repeat: int, threads: int | None) -> int:
 
     import numpy as np
 
+    import gristmill
     import gristmill.sql
 
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
@@ -82,10 +83,15 @@ def _compare(home: Path, rows: int, repeat: int, threads: int | None) -> int:
     def asked(query: str) -> int:
         return int(con.sql(query).fetchall()[0][0])
 
+    def by_relation() -> int:
+        found = gristmill.run(str(home / "model.joblib"), con.table("rows"))
+        return int(found.aggregate("sum(output_feature_0::INT)").fetchall()[0][0])
+
     turns = {
         "loop": lambda: by_hand(con, model, VECTOR),
         "loop_large": lambda: by_hand(con, model, LARGE),
         "sql": lambda: asked(f"SELECT sum(positive({arguments})::INT) FROM rows"),
+        "run": by_relation,
     }
     seconds: dict[str, list[float]] = {name: [] for name in (*turns, "row_by_row")}
     for _ in range(repeat):
@@ -106,6 +112,7 @@ def _compare(home: Path, rows: int, repeat: int, threads: int | None) -> int:
         "loop": f"predict over Arrow batches of {VECTOR:,} rows, in a loop",
         "loop_large": f"the same with batches of {LARGE:,}, which SQL never gives",
         "sql": "SELECT sum(positive(…))",
+        "run": "gristmill.run over the table, whose result is a relation",
         "row_by_row": "a function of DuckDB that is called row by row",
     }
     for name, label in labels.items():
