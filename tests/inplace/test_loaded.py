@@ -1,5 +1,7 @@
 """Loaded functions, called from several threads, and the cache that keeps them."""
 
+import random
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,8 +32,31 @@ def test_a_users_model_is_called_by_one_thread_at_a_time(storage: Storage) -> No
     assert shop.most == 1
 
 
+def test_wherever_an_interrupt_comes_the_next_call_has_the_model(storage: Storage) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    cache, batch = LoadedCache(), pa.record_batch({"price": [1.0]})
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(2_000):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-6, 200e-6))
+                for _ in range(4):
+                    with cache.lease("key", lambda: loaded(storage)) as function:
+                        function.infer(batch)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    with cache.lease("key", lambda: loaded(storage)) as function, ThreadPoolExecutor(2) as pool:
+        assert len(list(pool.map(lambda _: function.infer(batch), range(10)))) == 10
+
+
 def test_a_slow_estimator_has_a_twin_for_each_thread(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr("gristmill.inplace.loaded._CORES", 3)
     values = np.random.default_rng(0).random((200, 1))
     forest = RandomForestRegressor(30, random_state=0).fit(values, values[:, 0])
     function = loaded(storage, forest)

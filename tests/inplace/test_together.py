@@ -1,7 +1,10 @@
 """Batches of several threads in one call."""
 
 import ctypes
+import random
+import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -44,6 +47,7 @@ def test_each_thread_gets_the_outputs_of_its_own_rows() -> None:
 
     def infer(batch: pa.RecordBatch) -> pa.RecordBatch:
         sizes.append(batch.num_rows)
+        time.sleep(1e-4)  # others come in the meantime
         return doubled(batch)
 
     found = in_threads(Together(infer), [1, 10, 100], threads=3, calls=200)
@@ -111,6 +115,66 @@ def test_an_interrupted_thread_leaves_its_batch_unrun_and_others_go_on() -> None
     found = in_threads(together, [3, 4], threads=2, calls=20)
     assert found[3] == [[6, 2 * (3 + call)] for call in range(20)]
     assert 2 not in rows
+
+
+def test_what_is_no_error_of_a_row_is_told_to_all_whose_rows_it_ends() -> None:
+    class Abort(BaseException):
+        pass
+
+    runs, brought = threading.Event(), threading.Event()
+
+    def infer(batch: pa.RecordBatch) -> pa.RecordBatch:
+        runs.set()
+        brought.wait()
+        if batch.num_rows > 1:
+            raise ValueError("a row of them fails")
+        if batch["x"][0].as_py() > 1:
+            raise Abort
+        return doubled(batch)
+
+    together = Together(infer)
+    found: dict[int, object] = {}
+
+    def call(value: int) -> None:
+        try:
+            found[value] = together(pa.record_batch({"x": [value]})).to_pydict()["twice"]
+        except Abort as error:
+            found[value] = error
+
+    threads = [threading.Thread(target=call, args=[value]) for value in (1, 2, 3)]
+    threads[0].start()
+    runs.wait()
+    for thread in threads[1:]:
+        thread.start()
+    time.sleep(0.1)
+    brought.set()
+    for thread in threads:
+        thread.join()
+    assert found[1] == [2]
+    assert {type(found[2]), type(found[3])} == {Abort}
+
+
+def test_wherever_an_interrupt_comes_the_next_calls_are_answered() -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    together = Together(doubled)
+    batch = pa.record_batch({"x": [2]})
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(3_000):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-6, 120e-6))
+                for _ in range(6):
+                    together(batch)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    found = in_threads(together, [1, 2], threads=2, calls=20)
+    assert found[2] == [[4, 2 * (2 + call)] for call in range(20)]
 
 
 def test_a_thread_alone_waits_for_nobody_after_others_have_left() -> None:

@@ -15,7 +15,7 @@ _KEPT = 8
 class _Entry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.users = 0
+        self.users: set[object] = set()
         self.loaded: LoadedFunction | None = None
 
 
@@ -47,23 +47,31 @@ class LoadedCache:
         """Let go of all that nobody uses; says how many."""
         return self._trim(0)
 
-    def borrow(self, key: Hashable) -> _Entry:
-        """The entry of a key, new where there is none; kept until it was given back."""
+    def borrow(self, key: Hashable, user: object, load: Callable[[], LoadedFunction]) -> LoadedFunction:
+        """What `lease` gives to a user, whose it is until `give_back`, even if this is interrupted."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
                 entry = self._entries[key] = _Entry()
             else:
                 self._entries.move_to_end(key)
-            entry.users += 1
-        return entry
+            entry.users.add(user)
+        found = entry.loaded
+        if found is None or found.is_dead:
+            with entry.lock:
+                if entry.loaded is None or entry.loaded.is_dead:
+                    entry.loaded = load()
+                found = entry.loaded
+        return found
 
-    def give_back(self, key: Hashable, entry: _Entry) -> None:
+    def give_back(self, key: Hashable, user: object) -> None:
         """The end of a `borrow`."""
         with self._lock:
-            entry.users -= 1
-            if entry.loaded is None and not entry.users and self._entries.get(key) is entry:
-                del self._entries[key]  # it did not load
+            entry = self._entries.get(key)
+            if entry is not None:
+                entry.users.discard(user)
+                if entry.loaded is None and not entry.users:
+                    del self._entries[key]  # it did not load
             is_full = len(self._entries) > self._kept
         if is_full:
             self._trim(self._kept)
@@ -82,34 +90,27 @@ class LoadedCache:
 class _Lease:
     """See `LoadedCache.lease`; a generator would cost as much as all else around the call of a quick model."""
 
-    __slots__ = ("_cache", "_entry", "_key", "_load")
+    __slots__ = ("_cache", "_key", "_load", "_own")
 
     def __init__(self, cache: LoadedCache, key: Hashable | None, load: Callable[[], LoadedFunction]) -> None:
         self._cache, self._key, self._load = cache, key, load
-        self._entry = _Entry()
+        self._own: LoadedFunction | None = None
 
     def __enter__(self) -> LoadedFunction:
         if self._key is None:
-            found = self._entry.loaded = self._load()
-            return found
-        entry = self._entry = self._cache.borrow(self._key)
-        loaded = entry.loaded
-        if loaded is not None and not loaded.is_dead:
-            return loaded
+            self._own = self._load()
+            return self._own
         try:
-            with entry.lock:
-                if entry.loaded is None or entry.loaded.is_dead:
-                    entry.loaded = self._load()
-                return entry.loaded
+            return self._cache.borrow(self._key, self, self._load)
         except BaseException:
-            self._cache.give_back(self._key, entry)
+            self._cache.give_back(self._key, self)
             raise
 
     def __exit__(self, *_: object) -> None:
         if self._key is not None:
-            self._cache.give_back(self._key, self._entry)
-        elif self._entry.loaded is not None:
-            self._entry.loaded.close()
+            self._cache.give_back(self._key, self)
+        elif self._own is not None:
+            self._own.close()
 
 
 loaded_functions = LoadedCache()

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +24,8 @@ from gristmill.storage.storage import Storage
 
 __all__ = ["LoadedFunction"]
 
+_UNTOLD = 1.0
+"""Seconds after which it is looked whether a call has ended that did not tell."""
 _CORES = os.cpu_count() or 1
 _SLOW = 1e-6
 """Seconds of a row from which several calls at a time are worth it: in quicker ones threads wait for the interpreter's
@@ -80,10 +82,10 @@ class LoadedFunction(BatchModel):
         self.is_dead = False
         self._host = RowHost(model) if _runs_rows(model) else None
         self._models: list[Any] = [model]  # the first one, and its twins
-        self._free: list[Any] = [model]
-        self._running = 0
+        self._taken: dict[object, Any] = {}  # by call
         self._limit = 1
-        self._turn = threading.Condition()
+        self._lock = threading.Lock()  # entered by itself: an interrupt within a condition's `with` leaves it locked
+        self._turn = threading.Condition(self._lock)
         self._together = Together(self.infer)
 
     def infer_together(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -97,15 +99,18 @@ class LoadedFunction(BatchModel):
 
     def infer(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The output columns of a batch; see `gristmill.engines.protocol.BatchModel`."""
-        model = self._take()
+        call = object()
         began = time.perf_counter()
         try:
+            model = self._take(call)
+            began = time.perf_counter()
             found: pa.RecordBatch = model.infer(batch)
         except EngineDeadError:
             self.is_dead = True
             raise
         finally:
-            self._give_back(model, (time.perf_counter() - began) / max(1, batch.num_rows))
+            self._taken.pop(call, None)  # before anything that an interrupt could end
+            self._given_back((time.perf_counter() - began) / max(1, batch.num_rows))
         return found
 
     def results(self, blocks: Iterable[Block]) -> Iterator[Result]:
@@ -119,31 +124,34 @@ class LoadedFunction(BatchModel):
 
     def close(self) -> None:
         """Free what the model holds, once calls that run have returned."""
-        with self._turn:
-            self._turn.wait_for(lambda: not self._running)
+        with self._lock:
+            self._wait_while(lambda: bool(self._taken))
             if self._host is not None:
                 self._host.close()
             for model in self._models:
                 model.close()
-            self._models, self._free = [], []
+            self._models = []
 
-    def _take(self) -> BatchModel:
-        with self._turn:
-            while self._running >= self._limit or not self._free:
-                self._turn.wait()
-            self._running += 1
-            found: BatchModel = self._free.pop()
+    def _take(self, call: object) -> BatchModel:
+        with self._lock:
+            self._wait_while(lambda: len(self._taken) >= self._limit)
+            taken = set(map(id, self._taken.values()))
+            found: BatchModel = next(model for model in self._models if id(model) not in taken)
+            self._taken[call] = found
         return found
 
-    def _give_back(self, model: BatchModel, seconds_per_row: float) -> None:
-        with self._turn:
-            self._running -= 1
-            self._free.append(model)
+    def _given_back(self, seconds_per_row: float) -> None:
+        with self._lock:
             limit = _CORES if seconds_per_row > _SLOW else 1
             if limit > len(self._models):
                 self._grow()
             self._limit = min(limit, len(self._models))
             self._turn.notify_all()
+
+    def _wait_while(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so no longer; an interrupt may have ended a call before it told of its end."""
+        while is_so():
+            self._turn.wait(_UNTOLD)
 
     def _grow(self) -> None:
         """One more twin, where the model has any."""
@@ -152,7 +160,6 @@ class LoadedFunction(BatchModel):
             another = None if twin is None else twin()
         if another is not None:
             self._models.append(another)
-            self._free.append(another)
 
 
 def _runs_rows(model: LoadedModel) -> TypeIs[RowModel]:

@@ -13,6 +13,8 @@ __all__ = ["Together"]
 _WAIT = 5e-4
 """Seconds in which a thread that has its outputs comes with its next batch, or is waited for no longer: some times what
 DuckDB takes to bring one, and about what a thread loses that runs beside others."""
+_LONGEST_WAIT = 1e-2
+"""Seconds after which it is looked again, at most, while another thread runs."""
 _VAIN = 3
 _LEAST_ALONE, _MOST_ALONE = 64, 4_096
 """After so many waits in vain one after the other, so many batches go alone; then it is tried again."""
@@ -63,7 +65,8 @@ class Together:
         self._lock = threading.Lock()
         self._waiting: list[_Place] = []  # with batches to run
         self._ready: deque[_Place] = deque()  # with outputs, for their threads to take one after the other
-        self._is_running = False
+        self._group: list[_Place] = []  # what is being run, by the thread of the runner
+        self._runner: _Place | None = None
         self._moves = 0
         self._vain = 0
         self._alone = 0
@@ -71,22 +74,23 @@ class Together:
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The outputs of a batch; raises what its rows raise when they are run alone."""
-        with self._lock:
-            if self._alone:
-                self._alone -= 1
-                place = None
-            else:
-                place = _Place(batch)
-                group = self._arrived(place)
-        if place is None:
-            return self._infer(batch)
+        place = group = None
         try:
+            with self._lock:
+                if self._alone:
+                    self._alone -= 1
+                else:
+                    place = _Place(batch)
+                    group = self._arrived(place)
+            if place is None:
+                return self._infer(batch)
             if group is None:
                 group = self._waited(place)
             if group is not None:
                 self._run(group, place)
         except BaseException:
-            self._left(place)
+            if place is not None:
+                self._left(place)
             raise
         return place.take()
 
@@ -97,20 +101,21 @@ class Together:
         if self._ready:
             self._ready.popleft().gate.release()
             return None
-        return None if self._is_running else self._gathered()
+        return None if self._runner is not None else self._gathered(place)
 
-    def _gathered(self) -> list[_Place]:
-        group, self._waiting = self._waiting, []
-        self._is_running = True
-        return group
+    def _gathered(self, place: _Place) -> list[_Place]:
+        """All that waits, for the thread of one of them to run."""
+        self._runner = place
+        self._group, self._waiting = self._waiting, []
+        return self._group
 
     def _waited(self, place: _Place) -> list[_Place] | None:
         """Wait for a batch's outputs; what its thread shall run instead, once it waits in vain."""
-        moves = self._moves
-        while not place.gate.acquire(timeout=_WAIT):
+        moves, wait = self._moves, _WAIT
+        while not place.gate.acquire(timeout=wait):
             with self._lock:
-                if self._is_running or self._moves != moves:
-                    moves = self._moves
+                if self._runner is not None or self._moves != moves:
+                    moves, wait = self._moves, _WAIT if self._runner is None else min(2 * wait, _LONGEST_WAIT)
                     continue
                 if place.gate.acquire(blocking=False):
                     break
@@ -119,54 +124,65 @@ class Together:
                     self._vain, self._alone = 0, self._next_alone
                     self._next_alone = min(2 * self._next_alone, _MOST_ALONE)
                 if not place.is_done:
-                    return self._gathered()
+                    return self._gathered(place)
                 self._ready.remove(place)
                 break
         return None
 
     def _run(self, group: list[_Place], own: _Place) -> None:
         try:
+            if len(group) == 1 or not self._run_as_one(group):
+                for place in group:
+                    self._run_alone(place)
+        except BaseException as error:  # noqa: BLE001 - raised again in the threads that it belongs to
+            for place in group:
+                if not place.is_done:
+                    place.error = error
+        with self._lock:
+            self._ended(own)
             if len(group) > 1:
-                self._run_as_one(group)
-            else:
-                self._run_alone(group[0])
-        finally:
-            with self._lock:
-                self._is_running = False
-                self._moves += 1
-                self._ready.extend(place for place in group if place is not own)
-                if len(group) > 1:
-                    self._vain, self._next_alone = 0, _LEAST_ALONE
+                self._vain, self._next_alone = 0, _LEAST_ALONE
 
-    def _run_as_one(self, group: list[_Place]) -> None:
+    def _ended(self, own: _Place) -> None:
+        """Outputs are ready for the threads of a group; what an interrupt has left unrun waits again."""
+        self._runner = None
+        self._moves += 1
+        group, self._group = self._group, []
+        for place in group:
+            if place is not own:
+                (self._ready if place.is_done else self._waiting).append(place)
+
+    def _run_as_one(self, group: list[_Place]) -> bool:
+        """Whether there are outputs now; else one of the batches has a row that fails, and each is run alone."""
         rows = [place.batch.num_rows for place in group]
         try:
             found = self._infer(pa.concat_batches([place.batch for place in group]))
-        except (EngineDeadError, KeyboardInterrupt, SystemExit) as error:
-            for place in group:
-                place.error = error
-            return
-        except Exception:  # noqa: BLE001 - one of them has a row that fails: each alone
-            found = None
-        if found is None or found.num_rows != sum(rows):
-            for place in group:
-                self._run_alone(place)
-            return
+        except EngineDeadError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a model raises
+            return False
+        if found.num_rows != sum(rows):
+            return False
         at = 0
         for place, count in zip(group, rows, strict=True):
             place.found = found.slice(at, count)
             at += count
+        return True
 
     def _run_alone(self, place: _Place) -> None:
         try:
             place.found = self._infer(place.batch)
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that it belongs to
+        except EngineDeadError:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised again in the thread that it belongs to
             place.error = error
 
     def _left(self, place: _Place) -> None:
         """A thread was interrupted: its batch is run no more, and others have its turn."""
         with self._lock:
-            if place in self._waiting:
+            if self._runner is place:
+                self._ended(place)
+            elif place in self._waiting:
                 self._waiting.remove(place)
             elif place in self._ready:
                 self._ready.remove(place)
