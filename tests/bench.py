@@ -1,9 +1,10 @@
 """What tests of a real server work on: rows, the calls that came of them, and the jobs."""
 
+import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,13 @@ def runner_of(job: Job) -> list[psutil.Process]:
         return [runner, *runner.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def kill_all(processes: Iterable[psutil.Process]) -> None:
+    """Kill processes, of which some end when others do."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def until(look: Callable[[], Any], complaint: str, *, seconds: float = 60.0, pause: float = 0.1) -> Any:

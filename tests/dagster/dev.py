@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
+from tests.bench import kill_all
 from tests.cluster import free_ports
 from tests.dagster.graphql import GraphQL, GraphQLError
 from tests.guarded import Guarded, lives, surroundings
@@ -150,9 +151,7 @@ class Dev(Guarded):
         When its webserver, its daemon or its code server is gone, `dagster dev` ends what is left of it, runs aside.
         """
         tree = self.tree()
-        for process in killed or tree:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        kill_all(killed or tree)
         head = tree[0]
         self.until(lambda: not lives(head), 90, "does not end")
         self._start()

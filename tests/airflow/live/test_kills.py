@@ -4,7 +4,7 @@ import signal
 
 import psutil
 import pytest
-from tests.bench import generations, runner_of, until
+from tests.bench import generations, kill_all, runner_of, until
 from tests.guarded import lives
 
 from gristmill import JobStatus
@@ -85,8 +85,7 @@ def test_a_task_whose_machine_is_lost_with_its_runner_resumes_and_keeps_what_is_
     task = rest.wait_for_task("live_sync_retried", run_id, "score", "running")
     job = bench.started(rows=21)  # three calls began, so two shards are behind them
     process: psutil.Process = airflow.task_process(task)
-    for one in [*runner_of(job), process]:
-        one.kill()
+    kill_all([*runner_of(job), process])
     before = bench.calls()
     rest.wait_for_run("live_sync_retried", run_id)
     again = bench.job()

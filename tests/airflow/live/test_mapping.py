@@ -2,7 +2,7 @@
 
 import pytest
 from tests.airflow.conftest import DAGS
-from tests.bench import generations, runner_of, until
+from tests.bench import generations, kill_all, runner_of, until
 
 from gristmill import JobStatus
 
@@ -58,8 +58,7 @@ def test_an_instance_that_is_tried_again_touches_no_job_but_its_own(airflow, map
     mapped.wait_for_task(DAG_ID, run_id, "score", "deferred", map_index=1)
     job = until(lambda: next((one for one in bench.jobs() if one.request.key.endswith("/1")), None), "there is no job")
     until(lambda: {ROWS, ROWS + 1} <= bench.calls().keys(), "it computes nothing")
-    for process in runner_of(job):
-        process.kill()
+    kill_all(runner_of(job))
     mapped.wait_for_run(DAG_ID, run_id)
 
     tries = [mapped.task_instance(DAG_ID, run_id, "score", map_index=at)["try_number"] for at in range(COUNT)]

@@ -1,7 +1,7 @@
 """SIGKILL of what runs an asset, wherever it stands: one job in the end, one output, and no row computed twice."""
 
 import pytest
-from tests.bench import generations, runner_of, until
+from tests.bench import generations, kill_all, runner_of, until
 from tests.guarded import lives
 
 from gristmill import JobStatus
@@ -47,8 +47,7 @@ def test_a_run_that_is_killed_and_executed_again_attaches_to_the_job_though_its_
 
 def test_a_run_that_is_killed_with_its_step_and_executed_again_attaches_to_the_job(dagster, graphql, start):
     run, bench, _ = start("run_and_step_killed")
-    for process in (dagster.step_process(run), dagster.run_process(run)):
-        process.kill()
+    kill_all([dagster.step_process(run), dagster.run_process(run)])
     graphql.wait_for_run(run, expect="FAILURE")
     again = graphql.reexecute(run)
     graphql.wait_for_run(again)
@@ -77,8 +76,7 @@ def test_a_killed_run_that_is_to_be_retried_is_retried_by_dagster_and_attaches(d
 
 def test_what_is_committed_is_kept_when_step_and_job_are_lost_together(dagster, graphql, start):
     run, bench, job = start("step_and_job_killed", rows=21)  # three calls began, so two shards are behind them
-    for process in (*runner_of(job), dagster.step_process(run), dagster.run_process(run)):
-        process.kill()
+    kill_all([*runner_of(job), dagster.step_process(run), dagster.run_process(run)])
     before = bench.calls()
     graphql.wait_for_run(run, expect="FAILURE")
     again = graphql.reexecute(run)

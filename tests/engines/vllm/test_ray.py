@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pytest
+from tests.bench import kill_all
 from tests.vllm_process import ENVIRONMENT
 
 import gristmill
@@ -28,8 +29,7 @@ def on_ray(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sett
         monkeypatch.setenv(name, value)
     pools = {"ray": PoolSettings(kind="ray", init={"num_cpus": 2, "num_gpus": 2})}
     yield settings.model_copy(update={"pools": pools, "default_pool": "ray"})
-    for process in _processes(settings):
-        process.kill()
+    kill_all(_processes(settings))
 
 
 def _processes(settings: Settings) -> list[psutil.Process]:
