@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST ?= $(BIN)/python -m pytest
 
-.PHONY: demo test test-live test-rest lint check bench clean
+.PHONY: demo test test-live test-engines test-rest lint check bench clean
 
 ## demo: classify handwritten digits from PNG files, on this machine and then with two Ray replicas
 demo: $(VENV)/.demo
@@ -13,16 +13,20 @@ demo: $(VENV)/.demo
 	$(BIN)/gristmill demo --pool ray
 
 LIVE := tests/airflow/live tests/dagster/live
+ENGINES := tests/engines
 
-## test: set up and run all tests; those that mostly wait for servers' processes run beside the others
+## test: set up and run all tests, two suites at a time: those of live servers and then the engines' beside the others
 test: $(VENV)/.test
-	$(MAKE) --no-print-directory -j2 --keep-going test-live test-rest
+	$(MAKE) --no-print-directory -j2 --keep-going test-live test-rest test-engines
 
 test-live: $(VENV)/.test
 	$(PYTEST) -q -p no:cacheprovider $(LIVE)
 
+test-engines: $(VENV)/.test
+	$(PYTEST) -q -p no:cacheprovider $(ENGINES)
+
 test-rest: $(VENV)/.test
-	$(PYTEST) -q $(LIVE:%=--ignore=%)
+	$(PYTEST) -q $(addprefix --ignore=,$(LIVE) $(ENGINES))
 
 ## lint: formatting, style and types
 lint: $(VENV)/.test
