@@ -1,5 +1,6 @@
 """Loaded functions, called from several threads, and the cache that keeps them."""
 
+import gc
 import random
 import signal
 import threading
@@ -53,6 +54,8 @@ def test_wherever_an_interrupt_comes_the_next_call_has_the_model(storage: Storag
         signal.signal(signal.SIGALRM, before)
     with cache.lease("key", lambda: loaded(storage)) as function, ThreadPoolExecutor(2) as pool:
         assert len(list(pool.map(lambda _: function.infer(batch), range(10)))) == 10
+    gc.collect()
+    assert cache.release() == 1
 
 
 def test_a_slow_estimator_has_a_twin_for_each_thread(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

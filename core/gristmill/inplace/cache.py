@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from weakref import WeakSet
 
 from gristmill.inplace.loaded import LoadedFunction
 
@@ -15,7 +16,7 @@ _KEPT = 8
 class _Entry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.users: set[object] = set()
+        self.users: WeakSet[object] = WeakSet()  # a user that an interrupt keeps from giving back is gone all the same
         self.loaded: LoadedFunction | None = None
 
 
@@ -90,7 +91,7 @@ class LoadedCache:
 class _Lease:
     """See `LoadedCache.lease`; a generator would cost as much as all else around the call of a quick model."""
 
-    __slots__ = ("_cache", "_key", "_load", "_own")
+    __slots__ = ("__weakref__", "_cache", "_key", "_load", "_own")
 
     def __init__(self, cache: LoadedCache, key: Hashable | None, load: Callable[[], LoadedFunction]) -> None:
         self._cache, self._key, self._load = cache, key, load
