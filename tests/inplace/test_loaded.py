@@ -33,6 +33,7 @@ def test_a_users_model_is_called_by_one_thread_at_a_time(storage: Storage) -> No
     assert shop.most == 1
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # within a weak reference's callback
 def test_wherever_an_interrupt_comes_the_next_call_has_the_model(storage: Storage) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -154,6 +154,7 @@ def test_what_is_no_error_of_a_row_is_told_to_all_whose_rows_it_ends() -> None:
     assert {type(found[2]), type(found[3])} == {Abort}
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # within a weak reference's callback
 def test_wherever_an_interrupt_comes_the_next_calls_are_answered() -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -121,14 +121,15 @@ def test_vllms_own_ray_executor_cuts_a_model_over_the_gpus_of_a_replica(
         gpu_requests=2,
         cpu_requests=2,
     )
-    parts: set[int] = set()
+    parts = 0
     deadline = time.monotonic() + 2 * LIMIT
     while not job.status.is_terminal:
         assert time.monotonic() < deadline, job.message
-        parts.update(process.pid for process in _processes(on_ray) if process.name().startswith("ray::RayWorkerProc"))
+        names = [process.name() for process in _processes(on_ray)]
+        parts = max(parts, sum(name.startswith("ray::RayWorkerProc") for name in names))
         time.sleep(0.2)
     assert job.status is JobStatus.DONE, job.message
     rows = gristmill.read_output(tmp_path / "out", settings=on_ray).to_pylist()
     assert [row["id"] for row in rows] == list(range(20))
     assert {row["reply_usage"]["completion_tokens"] for row in rows} == {8}
-    assert len(parts) == 2
+    assert parts >= 2  # at a time; Ray may start another process for one that it gives up
