@@ -1,8 +1,6 @@
 """Loaded functions, called from several threads, and the cache that keeps them."""
 
 import gc
-import random
-import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +13,7 @@ from gristmill.inplace.cache import LoadedCache
 from gristmill.inplace.loaded import LoadedFunction
 from gristmill.inplace.target import target_of
 from gristmill.storage.storage import Storage
+from tests.inplace.interrupts import interrupted
 from tests.inplace.models import Shop
 
 PRICES = pa.schema({"price": pa.float64()})
@@ -35,24 +34,14 @@ def test_a_users_model_is_called_by_one_thread_at_a_time(storage: Storage) -> No
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # within a weak reference's callback
 def test_wherever_an_interrupt_comes_the_next_call_has_the_model(storage: Storage) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
     cache, batch = LoadedCache(), pa.record_batch({"price": [1.0]})
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        for _ in range(2_000):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-6, 200e-6))
-                for _ in range(4):
-                    with cache.lease("key", lambda: loaded(storage)) as function:
-                        function.infer(batch)
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            except KeyboardInterrupt:
-                pass
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+
+    def use() -> None:
+        for _ in range(4):
+            with cache.lease("key", lambda: loaded(storage)) as function:
+                function.infer(batch)
+
+    interrupted(use, rounds=2_000, within=200e-6)
     with cache.lease("key", lambda: loaded(storage)) as function, ThreadPoolExecutor(2) as pool:
         assert len(list(pool.map(lambda _: function.infer(batch), range(10)))) == 10
     gc.collect()

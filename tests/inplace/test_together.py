@@ -1,8 +1,6 @@
 """Batches of several threads in one call."""
 
 import ctypes
-import random
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +12,7 @@ import pytest
 
 from gristmill.engines.protocol import EngineDeadError
 from gristmill.inplace.together import Together
+from tests.inplace.interrupts import interrupted
 
 Infer = Callable[[pa.RecordBatch], pa.RecordBatch]
 
@@ -156,24 +155,9 @@ def test_what_is_no_error_of_a_row_is_told_to_all_whose_rows_it_ends() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # within a weak reference's callback
 def test_wherever_an_interrupt_comes_the_next_calls_are_answered() -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
     together = Together(doubled)
     batch = pa.record_batch({"x": [2]})
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        for _ in range(3_000):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-6, 120e-6))
-                for _ in range(6):
-                    together(batch)
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            except KeyboardInterrupt:
-                pass
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    interrupted(lambda: [together(batch) for _ in range(6)], rounds=3_000, within=120e-6)
     found = in_threads(together, [1, 2], threads=2, calls=20)
     assert found[2] == [[4, 2 * (2 + call)] for call in range(20)]
 

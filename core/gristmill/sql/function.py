@@ -43,7 +43,7 @@ class _Kind:
         schema: the columns that the model is given.
         is_row: whether the only argument is a struct of those columns.
         call: the function over them.
-        key: tells the loaded function from others.
+        key: tells the loaded function from others, also where the call has no key.
     """
 
     types: list[pa.DataType]
@@ -102,7 +102,6 @@ class SqlFunction:
         self._target: Target | None = None
         self._kinds: list[_Kind] = []  # the last one first
         self._lock = threading.Lock()
-        self._own = object()  # tells what it loads from what others load, where nothing else does
 
     def __call__(self, *columns: pa.ChunkedArray) -> pa.Array:
         """The values for some rows; raises for the first one that fails, with its arguments."""
@@ -143,8 +142,7 @@ class SqlFunction:
         schema, is_row = self._schema(types)
         given = {name: value for name, value in json.loads(params or "{}").items() if value is not None}
         call = call_of(self._target, schema, InputSpec(params=given or None), storage=self._storage)
-        key = call.key or (self._own, schema.serialize().to_pybytes(), params)
-        return _Kind(types, params, schema, is_row, call, key)
+        return _Kind(types, params, schema, is_row, call, call.key or object())
 
     def _schema(self, types: list[pa.DataType]) -> tuple[pa.Schema, bool]:
         """The columns that arguments are, and whether a struct brings them."""

@@ -132,4 +132,4 @@ def test_vllms_own_ray_executor_cuts_a_model_over_the_gpus_of_a_replica(
     rows = gristmill.read_output(tmp_path / "out", settings=on_ray).to_pylist()
     assert [row["id"] for row in rows] == list(range(20))
     assert {row["reply_usage"]["completion_tokens"] for row in rows} == {8}
-    assert parts >= 2  # at a time; Ray may start another process for one that it gives up
+    assert parts >= 2  # at a time: under load a third process was once seen in the course of the job
