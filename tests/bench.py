@@ -1,10 +1,9 @@
 """What tests of a real server work on: rows, the calls that came of them, and the jobs."""
 
-import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 import gristmill
 from gristmill.jobs.handle import Job
 from gristmill.settings import Settings
+from tests.processes import family
 
 
 class Bench:
@@ -81,18 +81,7 @@ def runner_of(job: Job) -> list[psutil.Process]:
     """The runner's process and those that it has started; empty once it is gone."""
     progress = job.progress()
     assert progress is not None
-    try:
-        runner = psutil.Process(int(progress.process["pid"]))
-        return [runner, *runner.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def kill_all(processes: Iterable[psutil.Process]) -> None:
-    """Kill processes, of which some end when others do."""
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+    return family(int(progress.process["pid"]))
 
 
 def until(look: Callable[[], Any], complaint: str, *, seconds: float = 60.0, pause: float = 0.1) -> Any:

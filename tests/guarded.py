@@ -1,6 +1,5 @@
 """A server whose processes end with the tests, however those end."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.processes import command, family, lives
 
 GUARD = Path(__file__).with_name("guard.py")
 
@@ -81,16 +82,11 @@ class Guarded:
     def processes(self) -> list[psutil.Process]:
         """All that came of this server, also those that moved away from their parents."""
         assert self._guard is not None
-        return psutil.Process(self._guard.pid).children(recursive=True)
+        return family(self._guard.pid)[1:]
 
     def find(self, matches: Callable[[str], bool]) -> list[psutil.Process]:
         """Those whose command matches."""
-        found = []
-        for process in self.processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if matches(" ".join(process.cmdline()).strip()) and lives(process):
-                    found.append(process)
-        return found
+        return [process for process in self.processes() if matches(command(process)) and lives(process)]
 
     def until(self, look: Callable[[], Any], timeout: float, complaint: str) -> Any:
         """What a look finds, once it finds something; a complaint such as "is not healthy" after `timeout` seconds."""
@@ -101,14 +97,6 @@ class Guarded:
                 raise AssertionError(f"{self.name} {complaint} after {timeout:g} s: {self.state()}\n{self.log()}")
             time.sleep(0.3)
         return found
-
-
-def lives(process: psutil.Process) -> bool:
-    """Whether a process runs; one that nobody has collected does not."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def surroundings(*without: str) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """A real Airflow: `airflow standalone` with its scheduler, triggerer, DAG processor and API server, on SQLite."""
 
-import contextlib
 import os
 import secrets
 import signal
@@ -14,7 +13,8 @@ from typing import Any, Literal, Self
 import psutil
 from tests.airflow.rest import Rest, RestError
 from tests.cluster import free_ports
-from tests.guarded import Guarded, lives, surroundings
+from tests.guarded import Guarded, surroundings
+from tests.processes import family, lives, send
 
 _BIN = Path(sys.executable).parent
 _START_TIMEOUT = 180.0
@@ -172,11 +172,9 @@ class Standalone(Guarded):
         old = self.component(name)
         assert old is not None, f"there is no {name}"
         since = time.time()
-        family = [old, *old.children(recursive=True)]
-        for process in family if with_signal == signal.SIGKILL else [old]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(with_signal)
-        self.until(lambda: not any(map(lives, family)), timeout, f"does not end its {name}")
+        ended = family(old)
+        send(with_signal, ended if with_signal == signal.SIGKILL else [old])
+        self.until(lambda: not any(map(lives, ended)), timeout, f"does not end its {name}")
         self._start(name)
         self.until(lambda: self._reports(name, since), timeout, f"has no new {name}")
 

@@ -1,16 +1,15 @@
 """A real Dagster: `dagster dev` with its webserver, its daemon and its code servers, on SQLite."""
 
-import contextlib
 import re
 import sys
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
-from tests.bench import kill_all
 from tests.cluster import free_ports
 from tests.dagster.graphql import GraphQL, GraphQLError
-from tests.guarded import Guarded, lives, surroundings
+from tests.guarded import Guarded, surroundings
+from tests.processes import command, family, kill_all, lives
 
 _ROOT = Path(__file__).parents[2]
 _START_TIMEOUT = 180.0
@@ -102,7 +101,7 @@ class Dev(Guarded):
     def tree(self) -> list[psutil.Process]:
         """`dagster dev`, its webserver, daemon and code servers, and the runs that were not left by theirs."""
         found = self.find(lambda command: " -m dagster dev " in command)
-        return [one for top in found for one in (top, *top.children(recursive=True))]
+        return [one for top in found for one in family(top)]
 
     def webserver(self) -> psutil.Process:
         """The process that serves the API."""
@@ -123,7 +122,7 @@ class Dev(Guarded):
             messages = [event["message"] for event in self.graphql.events(run_id)]
             told = [re.search(r"Started process for run \(pid: (\d+)\)", message) for message in messages]
             pids = [int(match[1]) for match in told if match]
-            return psutil.Process(pids[-1]) if pids else None
+            return next(iter(family(pids[-1])), None) if pids else None
 
         return self.until(look, 60, f"has no worker of run {run_id}")
 
@@ -132,11 +131,8 @@ class Dev(Guarded):
         worker = self.run_process(run_id)
 
         def look() -> psutil.Process | None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                for one in worker.children():
-                    if "spawn_main" in " ".join(one.cmdline()) and lives(one):
-                        return one
-            return None
+            steps = [one for one in family(worker)[1:] if "spawn_main" in command(one)]  # its children are named first
+            return next(filter(lives, steps), None)
 
         return self.until(look, 60, f"runs no step of {run_id}")
 

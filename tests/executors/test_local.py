@@ -19,6 +19,7 @@ from gristmill.replica.messages import Died, Event, Fatal, Log, Ready
 from gristmill.settings import Settings
 from tests.bench import until
 from tests.executors.loops import ROOT, worker_spec
+from tests.processes import command, lives
 
 LIMIT = 20.0
 
@@ -69,13 +70,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
     executor.close()
 
 
-def is_gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 FORK = """
 child = os.fork()
 if child == 0:
@@ -93,7 +87,7 @@ def test_a_death_is_told_though_a_child_of_the_model_lives_and_the_child_is_ende
     assert "last words" in running.printed()
     assert "not from the worker" not in running.printed()
     child = running.child()
-    running.until(lambda: is_gone(child))
+    running.until(lambda: not lives(child))
 
 
 def test_a_worker_that_has_died_is_started_again_and_dies_again(start: Start) -> None:
@@ -106,8 +100,7 @@ def test_a_worker_that_has_died_is_started_again_and_dies_again(start: Start) ->
 
 def fork_server() -> psutil.Process:
     """The fork server of this process."""
-    ours = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-    return next(child for child in ours if any("multiprocessing.forkserver" in word for word in child.cmdline()))
+    return next(child for child in psutil.Process().children() if "multiprocessing.forkserver" in command(child))
 
 
 def test_a_worker_is_replaced_though_the_fork_server_is_killed_meanwhile(start: Start) -> None:
@@ -134,7 +127,7 @@ def test_closing_ends_what_the_model_has_started(start: Start) -> None:
     child = running.child()
     running.until(lambda: running.of(Ready))
     running.executor.close()
-    running.until(lambda: is_gone(child))
+    running.until(lambda: not lives(child))
 
 
 def test_a_model_may_use_processes(start: Start) -> None:
@@ -157,7 +150,7 @@ if __name__ == "__main__":
     print(executor._workers[0].process.pid)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    until(lambda: is_gone(int(done.stdout)), "the worker outlives its executor's process", seconds=LIMIT)
+    until(lambda: not lives(int(done.stdout)), "the worker outlives its executor's process", seconds=LIMIT)
 
 
 def test_a_job_whose_model_uses_processes_and_dies_with_some_goes_on(tmp_path: Path, settings: Settings) -> None:

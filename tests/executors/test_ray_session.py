@@ -13,6 +13,7 @@ from gristmill.errors import PlacementError
 from gristmill.executors.ray_session import RaySession
 from gristmill.settings import PoolSettings
 from tests.executors import loops
+from tests.processes import command, family
 
 RUNNER = """
 import sys
@@ -63,26 +64,21 @@ def _until_gone(processes: list[psutil.Process]) -> None:
 
 
 def _is_helper(process: psutil.Process) -> bool:
-    try:
-        return process.cmdline()[:1] in (["ray::DashboardAgent"], ["ray::RuntimeEnvAgent"])
-    except psutil.Error:
-        return False
+    return command(process).startswith(("ray::DashboardAgent", "ray::RuntimeEnvAgent"))
 
 
 def _folders(processes: list[psutil.Process]) -> set[Path]:
     """The folders of the Rays that these processes belong to."""
     return {
-        Path(folder)
-        for process in processes
-        for folder in re.findall(r"/[^ =]*/gristmill-ray-\w+", " ".join(process.cmdline()))
+        Path(folder) for process in processes for folder in re.findall(r"/[^ =]*/gristmill-ray-\w+", command(process))
     }
 
 
 def test_closing_ends_the_ray_that_was_started_and_leaves_nothing(tmp_path: Path):
     runner = _runner(tmp_path)
-    processes = psutil.Process(runner.pid).children(recursive=True)
+    _, *processes = family(runner.pid)
     folders = _folders(processes)
-    assert any("raylet" in process.name() for process in processes)
+    assert any("/raylet " in command(process) for process in processes)
     assert len(folders) == 1
     runner.communicate("close\n", timeout=LIMIT)
     assert runner.returncode == 0
@@ -93,8 +89,8 @@ def test_closing_ends_the_ray_that_was_started_and_leaves_nothing(tmp_path: Path
 
 def test_a_killed_runner_takes_its_ray_along_and_the_next_one_tidies_up(tmp_path: Path):
     runner = _runner(tmp_path)
-    processes = psutil.Process(runner.pid).children(recursive=True)
-    assert any("RayWorker" in " ".join(process.cmdline()) for process in processes)
+    _, *processes = family(runner.pid)
+    assert any("RayWorker" in command(process) for process in processes)
     (folder,) = _folders(processes)
     runner.kill()
     runner.communicate()

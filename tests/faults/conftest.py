@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +20,7 @@ import gristmill
 from gristmill.jobs.record import JobRecord
 from gristmill.settings import Settings
 from gristmill.storage.storage import Storage
+from tests.processes import command, family
 
 ROWS = 600
 GROUP = 50
@@ -114,10 +114,10 @@ class Victim:
 
     def worker_pids(self, job: gristmill.Job) -> list[int]:
         """The processes that hold the model: forked from the runner, or from its fork server."""
-        runner = psutil.Process(self.runner(job))
-        forked = [child for child in runner.children() if child.cmdline() == runner.cmdline()]
-        served = [child for child in runner.children(recursive=True) if child.ppid() != runner.pid]
-        return [child.pid for child in forked + served]
+        runner, *below = family(self.runner(job))
+        children = {child.pid for child in runner.children()}
+        forked = [one.pid for one in below if one.pid in children and command(one) == command(runner)]
+        return forked + [one.pid for one in below if one.pid not in children]
 
     def assert_output_is_right(self) -> None:
         rows = gristmill.read_output(self.output, settings=self.settings).to_pylist()
@@ -138,11 +138,6 @@ def until(condition: Callable[[], Any], *, seconds: float = 60) -> None:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
-
-
-def gone(pids: list[int]) -> bool:
-    """Whether none of these processes runs."""
-    return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)
 
 
 @pytest.fixture

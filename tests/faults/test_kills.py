@@ -4,7 +4,8 @@ import os
 import signal
 
 from gristmill import JobStatus
-from tests.faults.conftest import ROWS, Victim, gone, kill, until
+from tests.faults.conftest import ROWS, Victim, kill, until
+from tests.processes import lives
 
 
 def test_the_job_outlives_its_client(victim: Victim) -> None:
@@ -41,7 +42,7 @@ def test_a_killed_runner_takes_its_workers_along_and_a_rerun_resumes(victim: Vic
     runner, workers = victim.runner(job), victim.worker_pids(job)
     assert len(workers) >= 2
     kill(runner)
-    until(lambda: gone([runner, *workers]))
+    until(lambda: not any(map(lives, [runner, *workers])))
     assert job.status is JobStatus.INTERNAL_ERROR
     assert "run the job again" in job.message
     committed, before = victim.committed(job), victim.calls()
@@ -109,7 +110,7 @@ def test_a_runner_that_slept_through_its_succession_publishes_nothing(victim: Vi
         files = sorted(path.name for path in victim.output.iterdir())
     finally:
         os.kill(zombie, signal.SIGCONT)
-    until(lambda: gone([zombie]))
+    until(lambda: not lives(zombie))
     assert job.status is JobStatus.DONE
     assert job.manifest() == manifest
     assert sorted(path.name for path in victim.output.iterdir() if not path.name.startswith("_gristmill")) == files
@@ -124,7 +125,7 @@ def test_cancelling_ends_the_workers_and_a_rerun_resumes(victim: Victim) -> None
     job.cancel()
     assert job.status in (JobStatus.CANCELLING, JobStatus.CANCELLED)
     assert job.wait(30) is JobStatus.CANCELLED
-    until(lambda: gone([runner, *workers]), seconds=30)
+    until(lambda: not any(map(lives, [runner, *workers])), seconds=30)
     committed, before = victim.committed(job), victim.calls()
     again = victim.submit(victim.call(num_workers=2))
     assert again.id == job.id

@@ -14,7 +14,8 @@ import gristmill
 from gristmill import CustomModel, InputSpec, JobSpec, JobStatus, OutputSpec, Settings, partitioned_api
 from gristmill.outputs.commit import CommitLog
 from gristmill.storage.storage import Storage
-from tests.faults.conftest import gone, kill, until
+from tests.faults.conftest import kill, until
+from tests.processes import lives
 
 PARTITIONS = 40
 ROWS = 400
@@ -74,7 +75,7 @@ def test_a_killed_job_goes_on_with_the_partitions_that_are_left(settings: Settin
     assert progress is not None
     pid = int(progress.process["pid"])
     kill(pid)
-    until(lambda: gone([pid]))
+    until(lambda: not lives(pid))
     committed = [commit for segment in log.segments() for commit in segment]
     done = sum(commit.partitions for commit in committed)
     assert 0 < done < PARTITIONS

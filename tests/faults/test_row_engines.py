@@ -10,7 +10,8 @@ import pytest
 import gristmill
 from gristmill import JobStatus
 from gristmill.settings import Settings
-from tests.faults.conftest import Victim, gone, kill, until
+from tests.faults.conftest import Victim, kill, until
+from tests.processes import lives
 
 ROWS = 4_000
 
@@ -77,7 +78,7 @@ def test_a_cancelled_job_frees_its_workers_and_a_rerun_resumes(rows: Victim) -> 
     workers = rows.worker_pids(job)
     job.cancel()
     assert job.wait(60) is JobStatus.CANCELLED
-    until(lambda: gone(workers))
+    until(lambda: not any(map(lives, workers)))
     committed = rows.committed(job)
     assert len(committed) < ROWS
     again = _submit(rows, delay=0.1)

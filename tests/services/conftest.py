@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 import gristmill
-from gristmill.services.keys import local_folder
 from gristmill.settings import Settings
 
 Serve = Callable[..., gristmill.Service]
@@ -18,7 +17,14 @@ Keys = Callable[[], list[Path]]
 
 
 @pytest.fixture
-def serve(settings: Settings) -> Iterator[Serve]:
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own for what this machine keeps of services: those of other tests may run beside it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def serve(settings: Settings, state: Path) -> Iterator[Serve]:
     """Creates a service of `echo:chat`: `serve("chat", block=False, ...)`, as `create_service`."""
 
     def create(name: str = "chat", model: Any = "echo:chat", **options: Any) -> gristmill.Service:
@@ -30,14 +36,9 @@ def serve(settings: Settings) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def keys() -> Keys:
-    """The files of keys that the test has brought about: services of other tests may run beside it."""
-
-    def found() -> set[Path]:
-        return set(local_folder().glob("keys/*"))
-
-    before = found()
-    return lambda: sorted(found() - before)
+def keys(state: Path) -> Keys:
+    """The files of keys that the test has brought about."""
+    return lambda: sorted(state.glob("gristmill/services/keys/*"))
 
 
 def ask(base_url: str, path: str, body: Any = None, *, key: str | None = None) -> tuple[int, Any]:
@@ -60,11 +61,3 @@ def says(service: gristmill.Service, text: str) -> str:
     status, answer = ask(service.base_url, "/chat/completions", body, key=service.api_key)
     assert status == 200, answer
     return str(answer["choices"][0]["message"]["content"])
-
-
-def runs(pid: int) -> bool:
-    """Whether a process of this machine runs; one that has ended and was not collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import S3Server
-from tests.services.conftest import Keys, Serve, ask, runs, says
+from tests.processes import lives
+from tests.services.conftest import Keys, Serve, ask, says
 
 import gristmill
 from gristmill.errors import ConflictError, ServiceFailedError, SpecError
@@ -82,7 +83,7 @@ def test_a_service_that_has_ended_is_started_again_with_its_key(serve: Serve) ->
     first = serve()
     key, (keeper, server) = first.api_key, first.facts()["processes"]
     subprocess.run(["kill", "-9", str(server)], check=True)
-    while runs(keeper):  # it says how its server ended, and ends
+    while lives(keeper):  # it says how its server ended, and ends
         pass
     assert first.status is gristmill.ServiceStatus.FAILED
     assert first.message == "its server ended with signal SIGKILL"
@@ -109,7 +110,7 @@ def test_a_service_with_a_home_on_object_storage(s3: S3Server) -> None:
         assert "keeper: answers after" in service.logs()
         keeper, server = service.facts()["processes"]
         subprocess.run(["kill", "-9", str(server)], check=True)
-        while runs(keeper):
+        while lives(keeper):
             time.sleep(0.01)
         assert service.message == "its server ended with signal SIGKILL"
         stored = Storage(settings)
@@ -118,7 +119,18 @@ def test_a_service_with_a_home_on_object_storage(s3: S3Server) -> None:
     finally:
         gristmill.drop_service("chat", settings=settings)
     assert list(Storage(settings).list(f"{s3.root}/home")) == []
-    assert not log_folder("chat").exists()
+    assert not log_folder(str(settings.home), "chat").exists()
+
+
+def test_services_of_one_name_in_two_homes_on_object_storage_have_logs_of_their_own(s3: S3Server, state: Path) -> None:
+    homes = [s3.settings.model_copy(update={"home": f"{s3.root}/{name}"}) for name in ("one", "other")]
+    services = [gristmill.create_service("chat", "echo:chat", pool="local", settings=home) for home in homes]
+    try:
+        services[0].drop()
+        assert "keeper: answers after" in services[1].logs()
+    finally:
+        gristmill.drop_service("chat", settings=homes[1])
+    assert [path for path in state.rglob("*") if path.is_file()] == []
 
 
 def test_a_port_that_is_taken_is_refused(serve: Serve, keys: Keys) -> None:
@@ -139,7 +151,7 @@ def test_a_service_that_does_not_answer_in_time_is_ended(serve: Serve) -> None:
     service = serve("other", timeout=0.01, block=False)
     assert service.wait() is gristmill.ServiceStatus.FAILED
     (keeper,) = service.facts()["processes"] or (0,)
-    while runs(keeper):
+    while lives(keeper):
         pass
     assert service.facts()["processes"] == []
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.services.conftest import Keys, Serve, ask, runs
+from tests.processes import lives
+from tests.services.conftest import Keys, Serve, ask
 
 import gristmill
 from gristmill.errors import AccessError, ServiceNotFoundError
@@ -22,7 +23,7 @@ def test_dropping_ends_all_processes_and_forgets_the_service(serve: Serve, keys:
     processes = service.facts()["processes"]
     assert len(processes) == 2
     gristmill.drop_service("CHAT", settings=settings)
-    assert not any(runs(pid) for pid in processes)
+    assert not any(lives(pid) for pid in processes)
     assert not (Path(settings.home) / "services" / "chat").exists()
     assert not keys()
     with pytest.raises(ServiceNotFoundError):
@@ -35,11 +36,11 @@ def test_a_server_whose_keeper_was_killed_is_ended_by_dropping_it(serve: Serve) 
     service = serve()
     keeper, server = service.facts()["processes"]
     subprocess.run(["kill", "-9", str(keeper)], check=True)
-    while runs(keeper):
+    while lives(keeper):
         time.sleep(0.01)
     assert service.status is ServiceStatus.FAILED
     service.drop()
-    assert not runs(server)
+    assert not lives(server)
 
 
 def test_starting_a_service_again_ends_what_its_last_server_left_behind(serve: Serve, tmp_path: Path) -> None:
@@ -58,10 +59,10 @@ def test_starting_a_service_again_ends_what_its_last_server_left_behind(serve: S
     process = process_of(keeper.pid)
     keeper.kill()
     keeper.wait()
-    assert runs(int(engine.read_text()))
+    assert lives(int(engine.read_text()))
     start.write_state(replace(start.state(), status=ServiceStatus.RUNNING, process=process, server={}))
     assert serve().status is ServiceStatus.RUNNING
-    assert not runs(int(engine.read_text()))
+    assert not lives(int(engine.read_text()))
 
 
 def test_a_service_killed_in_the_middle_of_a_request_fails_the_request_and_is_not_running(serve: Serve) -> None:
@@ -83,10 +84,10 @@ def test_a_service_killed_in_the_middle_of_a_request_fails_the_request_and_is_no
     subprocess.run(["kill", "-9", str(server)], check=True)
     thread.join(30)
     assert len(failed) == 1
-    while runs(server):  # its connections end a moment before it does
+    while lives(server):  # its connections end a moment before it does
         time.sleep(0.01)
     assert service.status is ServiceStatus.FAILED
-    while runs(keeper):
+    while lives(keeper):
         time.sleep(0.01)
     assert service.message == "its server ended with signal SIGKILL"
     (told,) = gristmill.list_services(settings=service.record.storage.settings).collect()
@@ -97,7 +98,7 @@ def test_a_process_that_has_the_number_of_another_is_left_alone(serve: Serve) ->
     service = serve(timeout=0.01, block=False)
     service.wait()
     start = service.record.newest()
-    while any(runs(int(each["pid"])) for each in (start.state().process, start.state().server) if each):
+    while any(lives(int(each["pid"])) for each in (start.state().process, start.state().server) if each):
         time.sleep(0.01)
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     try:

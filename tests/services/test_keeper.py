@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.services.conftest import runs
+from tests.processes import lives
 
 from gristmill.services.record import ServiceRecord, StartClaim, StartRecord
 from gristmill.services.request import ServiceRequest
@@ -90,7 +90,7 @@ def test_what_a_dead_server_leaves_behind_is_ended(start: StartRecord, tmp_path:
     # as vLLM's engine, which outlives its HTTP server; here even in a session of its own
     assert _keep(start, tmp_path, _CHILD + "os.kill(os.getpid(), 9)").wait(60) == 0
     assert start.state().message == "its server ended with signal SIGKILL"
-    assert not runs(int(Path("child").read_text()))
+    assert not lives(int(Path("child").read_text()))
 
 
 def test_a_record_that_is_gone_ends_the_server(start: StartRecord, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_record_that_is_gone_ends_the_server(start: StartRecord, tmp_path: Pat
     child = int(_until(Path("child")))
     start.storage.delete_tree(start.folder)
     assert keeper.wait(60) == 0
-    assert not runs(child)
+    assert not lives(child)
     assert start.is_dropped()
     assert start.state().time is None  # nothing was written where the record had been
     assert "STOPPED: its record is gone" in _log(tmp_path)
@@ -117,7 +117,7 @@ def test_a_server_dies_with_its_keeper(start: StartRecord, tmp_path: Path) -> No
     server = int(_until(Path("server")))
     keeper.kill()
     keeper.wait()
-    while runs(server):
+    while lives(server):
         time.sleep(0.02)
     assert start.verdict().status is ServiceStatus.FAILED
     assert start.verdict().message.startswith("its process is gone")

@@ -115,7 +115,7 @@ def _started(
 def _start_here(record: ServiceRecord, number: int, claim: StartClaim, model: str | None) -> StartRecord | None:
     # a folder of the record where that is on this machine, else one beside the keys
     own = join(record.start(number).folder, "logs")
-    log = Path(own) if is_local(own) else log_folder(record.name) / f"{time.time_ns():x}"
+    log = Path(own) if is_local(own) else log_folder(record.home, record.name) / f"{time.time_ns():x}"
     with KeeperProcess(record.storage.settings, log) as keeper:
         claim = replace(claim, process=process_of(keeper.pid), log=None if is_local(own) else str(log))
         begun = record.claim(claim, after=number - 1)

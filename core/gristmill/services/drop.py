@@ -33,7 +33,7 @@ def drop(record: ServiceRecord) -> None:
     end(record, start, claim)
     record.delete()
     forget_key(claim.key)
-    shutil.rmtree(log_folder(record.name), ignore_errors=True)
+    shutil.rmtree(log_folder(record.home, record.name), ignore_errors=True)
 
 
 def end(record: ServiceRecord, start: StartRecord, claim: StartClaim) -> None:

@@ -19,9 +19,9 @@ def local_folder() -> Path:
     return Path(state) / "gristmill" / "services"
 
 
-def log_folder(name: str) -> Path:
-    """Where the logs of a service stand whose home is not on this machine."""
-    return local_folder() / "logs" / name
+def log_folder(home: str, name: str) -> Path:
+    """Where the logs of a service stand whose home is not on this machine; services of two homes may have one name."""
+    return local_folder() / "logs" / f"{name}-{hashlib.sha256(home.encode()).hexdigest()[:16]}"
 
 
 def new_key() -> str:

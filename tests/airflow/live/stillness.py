@@ -6,8 +6,8 @@ import sqlite3
 import time
 from collections.abc import Iterator
 
-import psutil
 from tests.airflow.standalone import Component, Standalone
+from tests.processes import family, send
 
 _WRITERS: tuple[Component, ...] = ("scheduler", "triggerer", "dag-processor")
 
@@ -20,25 +20,19 @@ def still(airflow: Standalone) -> Iterator[None]:
     falls over those that it had in hand. Airflow says so: it is not supported on SQLite under concurrent access.
     """
     writers = [process for name in _WRITERS if (process := airflow.component(name)) is not None]
-    held = [one for process in writers for one in (process, *process.children(recursive=True))]
+    held = [one for process in writers for one in family(process)]
     deadline = time.monotonic() + 30
     try:
-        _send(held, signal.SIGSTOP)
+        send(signal.SIGSTOP, held)
         time.sleep(0.3)  # for what they have asked of the API server
         while _is_locked(airflow):
             assert time.monotonic() < deadline, "the database stays locked"
-            _send(held, signal.SIGCONT)
+            send(signal.SIGCONT, held)
             time.sleep(0.05)
-            _send(held, signal.SIGSTOP)
+            send(signal.SIGSTOP, held)
         yield
     finally:
-        _send(held, signal.SIGCONT)
-
-
-def _send(processes: list[psutil.Process], sent: signal.Signals) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(sent)
+        send(signal.SIGCONT, held)
 
 
 def _is_locked(airflow: Standalone) -> bool:

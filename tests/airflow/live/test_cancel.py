@@ -2,7 +2,7 @@
 
 import pytest
 from tests.bench import generations, runner_of, until
-from tests.guarded import lives
+from tests.processes import lives
 
 from gristmill import JobStatus
 

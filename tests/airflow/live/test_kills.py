@@ -4,8 +4,8 @@ import signal
 
 import psutil
 import pytest
-from tests.bench import generations, kill_all, runner_of, until
-from tests.guarded import lives
+from tests.bench import generations, runner_of, until
+from tests.processes import kill_all, lives
 
 from gristmill import JobStatus
 
@@ -40,14 +40,14 @@ def test_a_task_that_is_killed_just_when_its_job_is_recorded_has_that_job_when_t
     process = airflow.task_process(task)
     staging = bench.folder / "one-out"
     until(lambda: any(staging.rglob("plan.parquet")) or not lives(process), "there is no plan", pause=0.001)
-    process.kill()  # the plan is written first, then the record, then the claim
+    kill_all([process])  # the plan is written first, then the record, then the claim
     rest.wait_for_run(dag_id, run_id)
     job = bench.job()
     assert job.status is JobStatus.DONE
     assert bench.output() == ROWS
     assert set(bench.calls().values()) == {1}
     assert rest.task_instance(dag_id, run_id, "score")["try_number"] == 2
-    left = [one for one in airflow.processes() if lives(one) and "gristmill.runner" in " ".join(one.cmdline())]
+    left = airflow.find(lambda found: "gristmill.runner" in found)
     until(lambda: not any(map(lives, left)), "a runner is left that nobody needs")
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 from tests.airflow.conftest import DAGS
-from tests.bench import generations, kill_all, runner_of, until
+from tests.bench import generations, runner_of, until
+from tests.processes import kill_all
 
 from gristmill import JobStatus
 

@@ -1,7 +1,7 @@
 """Terminating a run cancels its jobs, within half a minute, and leaves no process."""
 
 from tests.bench import runner_of, until
-from tests.guarded import lives
+from tests.processes import lives
 
 from gristmill import JobStatus
 

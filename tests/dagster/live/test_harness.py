@@ -1,7 +1,7 @@
 """The live server does what the tests that use it take for granted."""
 
 from tests.dagster.dev import Dev
-from tests.guarded import lives
+from tests.processes import lives
 
 
 def test_what_a_run_leaves_behind_is_read_over_the_api(graphql):

@@ -1,8 +1,8 @@
 """SIGKILL of what runs an asset, wherever it stands: one job in the end, one output, and no row computed twice."""
 
 import pytest
-from tests.bench import generations, kill_all, runner_of, until
-from tests.guarded import lives
+from tests.bench import generations, runner_of, until
+from tests.processes import kill_all, lives
 
 from gristmill import JobStatus
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.engines.openai.conftest import Work
-from tests.faults.conftest import Victim, gone, kill, until
+from tests.faults.conftest import Victim, kill, until
+from tests.processes import lives
 
 import gristmill
 from gristmill import JobStatus
@@ -57,7 +58,7 @@ def test_a_killed_job_is_resumed_and_committed_rows_are_not_sent_again(slow: Wor
     until(lambda: len(committed_of(victim, job)) >= GROUP)
     runner, workers = victim.runner(job), victim.worker_pids(job)
     kill(runner)
-    until(lambda: gone([runner, *workers]))
+    until(lambda: not any(map(lives, [runner, *workers])))
     committed, before = committed_of(victim, job), len(slow.service.calls)
     assert len(committed) < ROWS
     again = slow.start(slow.root / "input", **given)

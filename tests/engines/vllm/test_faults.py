@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.engines.vllm.processors import DEADLY_SEED
+from tests.processes import family, lives
 
 import gristmill
 from gristmill import JobStatus, Settings
@@ -40,11 +41,6 @@ def until(condition: Callable[[], Any], *, seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.02)
-
-
-def gone(pids: list[int]) -> bool:
-    """Whether none of these processes runs."""
-    return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)
 
 
 @dataclass
@@ -171,9 +167,7 @@ def mixed(tmp_path: Path) -> list[dict[str, Any]]:
 def processes_of(job: gristmill.Job) -> list[int]:
     """The runner of a job, once it has begun, and everything below it."""
     progress = job.progress()
-    if progress is None or not psutil.pid_exists(pid := int(progress.process["pid"])):
-        return []
-    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    return [] if progress is None else [one.pid for one in family(int(progress.process["pid"]))]
 
 
 def test_a_killed_worker_and_a_row_that_kills_cost_nobody_else_a_row(
@@ -203,7 +197,7 @@ def test_cancelling_ends_all_processes_of_an_engine_in_its_own(make: Callable[..
     assert engine not in psutil.Process(there[0]).children()  # it is below the worker
     job.cancel()
     assert job.wait(30) is JobStatus.CANCELLED
-    until(lambda: gone(there), seconds=30)
+    until(lambda: not any(map(lives, there)), seconds=30)
     assert not (work.output / "_SUCCESS").exists()
 
 
@@ -267,7 +261,7 @@ def test_a_killed_runner_harms_no_other_job_and_its_own_goes_on_where_it_was(
     worker = one.at_work(jobs[0])
     runner = processes_of(jobs[0])[0]
     os.kill(runner, signal.SIGKILL)
-    until(lambda: gone([runner, worker]))
+    until(lambda: not any(map(lives, [runner, worker])))
     again = one.submit()
     assert again.id == jobs[0].id
     assert [job.wait(240) for job in (again, jobs[1])] == [JobStatus.DONE] * 2, (again.message, jobs[1].message)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pytest
-from tests.bench import kill_all
+from tests.processes import kill_all
 from tests.vllm_process import ENVIRONMENT
 
 import gristmill
@@ -33,15 +33,12 @@ def on_ray(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sett
 
 
 def _processes(settings: Settings) -> list[psutil.Process]:
-    """Those of this test's jobs."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("GRISTMILL_HOME") == settings.home and process.pid != os.getpid():
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
+    """Those of this test's jobs, each with the name that it has now as ``info["name"]``: one may end at any moment."""
+    return [
+        process
+        for process in psutil.process_iter(["environ", "name"])
+        if (process.info["environ"] or {}).get("GRISTMILL_HOME") == settings.home and process.pid != os.getpid()
+    ]
 
 
 def _submit(settings: Settings, folder: Path, model: str, *, rows: int, params: dict[str, object], **asked: object):
@@ -75,7 +72,7 @@ def test_two_replicas_share_the_chats_and_the_death_of_one_loses_none(
         assert time.monotonic() < deadline, job.message  # more in flight than one replica may have: both are at work
         assert not job.status.is_terminal, job.message
         time.sleep(0.1)
-    workers = [process for process in _processes(on_ray) if process.name().startswith("ray::RayWorker")]
+    workers = [process for process in _processes(on_ray) if process.info["name"].startswith("ray::RayWorker")]
     assert len(workers) == 2
     os.kill(workers[0].pid, signal.SIGKILL)
     assert job.wait(LIMIT) is JobStatus.DONE, job.message
@@ -125,7 +122,7 @@ def test_vllms_own_ray_executor_cuts_a_model_over_the_gpus_of_a_replica(
     deadline = time.monotonic() + 2 * LIMIT
     while not job.status.is_terminal:
         assert time.monotonic() < deadline, job.message
-        names = [process.name() for process in _processes(on_ray)]
+        names = [process.info["name"] for process in _processes(on_ray)]
         parts = max(parts, sum(name.startswith("ray::RayWorkerProc") for name in names))
         time.sleep(0.2)
     assert job.status is JobStatus.DONE, job.message
