@@ -18,7 +18,7 @@ __all__ = ["Examined", "check_results", "check_specs"]
 _ROWS = 200
 """Partitions that a table shows at most: a page of Dagster renders all of it."""
 _NAMED = 3
-_SUMMED = ("rows", "rows_in", "files", "bytes", "errors", "nulls")
+_SUMMED = ("rows", "rows_in", "tried", "files", "bytes", "errors", "nulls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,8 @@ def _together(facts: Sequence[Mapping[str, int | float | str]]) -> dict[str, Any
         if facts and all(name in one for one in facts)
     }
     if "errors" in told:
-        told["error_rate"] = told["errors"] / told["rows"] if told["rows"] else 0.0
+        tried = sum(int(one.get("tried", one["rows"])) for one in facts)
+        told["error_rate"] = told["errors"] / tried if tried else 0.0
     ages = [age for one in facts if isinstance(age := one.get("age_hours"), float)]
     return {**told, "age_hours": max(ages)} if ages else told
 

@@ -1,5 +1,6 @@
 """Functions over partitions: the same on every kind of pool. What is refused before a run is in `tests/submission`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,12 @@ import pytest
 
 import gristmill
 from gristmill import CustomModel, InputSpec, JobStatus, Settings, inference_api, partitioned_api
+from gristmill.errors import FailedRowsError
+from gristmill.jobs.outcome import outcome_of
+from gristmill.outputs.checks import OutputChecks
+from gristmill.outputs.condition import SentinelCondition, judge
+from gristmill.outputs.examine import Origin, examine
+from gristmill.outputs.sighting import sight
 from tests.contract.conftest import Bench
 
 REGIONS = ["us", "eu", "us", None, "asia", "eu", "us", None]
@@ -153,22 +160,44 @@ def test_a_recorded_failure_of_a_table_function_is_each_of_its_rows(inline: Benc
     assert job.manifest().errors == 2
 
 
-def test_a_row_that_cannot_be_read_has_no_key_and_fails_the_partition_of_those(inline: Bench) -> None:
+def run_with_a_row_that_cannot_be_read(inline: Bench) -> gristmill.Job:
     folder = inline.root / "input"
     folder.mkdir()
     (folder / "rows.csv").write_text("region,price\na,1\nb,2\nc,3\na,4\nb,5,too many\n")
-    job = inline.run(
+    return inline.run(
         folder,
         model=Sales(),
         job={"function_name": "above", "on_error": "record"},
         input_spec=InputSpec(partition_column="region"),
     )
+
+
+def test_a_row_that_cannot_be_read_has_no_key_and_fails_the_partition_of_those(inline: Bench) -> None:
+    job = run_with_a_row_that_cannot_be_read(inline)
     assert job.status is JobStatus.DONE, job.message
     found = inline.rows()
     assert [(row["region"], row["price"]) for row in found] == [("a", 1), ("a", 4), ("b", 2), ("c", 3), (None, None)]
     error = found[-1]["_error"]
     assert (error["type"], error["step"], error["reference"]) == ("PartitionError", "read", "null")
     assert "rows.csv:6" in error["message"]
+
+
+def test_failures_of_a_method_over_partitions_are_counted_of_the_partitions(inline: Bench) -> None:
+    job = run_with_a_row_that_cannot_be_read(inline)
+    manifest = job.manifest()
+    assert (manifest.rows, manifest.errors, manifest.errors_of, manifest.tried) == (5, 1, "partition", 4)
+    told = "1 of 4 partitions failed, a rate of 0.25, more than 0.2"
+    sighting = sight(job.record.storage, job.location)
+    finding = judge(sighting, SentinelCondition(max_error_rate=0.2))
+    assert (finding.met, finding.reason) == (False, told)
+    checks = OutputChecks(max_error_rate=0.2)
+    asked = {"origin": Origin(), "now": datetime.now(UTC), "names": ["error_rate"]}
+    (check,) = examine(job.record.storage, sighting, checks, **asked)
+    assert (check.passed, check.reason) == (False, told)
+    assert check.facts == {"rows": 5, "tried": 4, "errors": 1, "error_rate": 0.25}
+    with pytest.raises(FailedRowsError, match="1 of 4 partitions failed, 25 %, and fail_on_errors=0.2 takes 20 %"):
+        outcome_of(job, fail_on_errors=0.2)
+    outcome_of(job, fail_on_errors=0.25)
 
 
 def test_files_of_a_partition_reach_its_call_together(inline: Bench, tmp_path: Path) -> None:

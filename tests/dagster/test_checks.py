@@ -148,6 +148,33 @@ def scores(lake, **changes):
     return batch_inference_asset(KEY, **fields)
 
 
+class Sums(gristmill.CustomModel):
+    @gristmill.partitioned_api(inputs={"x": "int64"}, outputs={"sum": "int64"})
+    def sum(self, rows: pa.RecordBatch):
+        if 3 in rows["x"].to_pylist():
+            raise ValueError("not 3")
+        return {"sum": [sum(rows["x"].to_pylist())] * 5}
+
+
+def test_a_rate_over_several_outputs_of_partitions_is_of_their_partitions(settings, tmp_path):
+    outputs = []
+    for name, numbers in {"a": [1, 2, 3], "b": [4, 5]}.items():
+        gristmill.run_batch(
+            Sums(),
+            pa.table({"key": numbers, "x": numbers}),
+            compute_pool="inline",
+            input_spec=gristmill.InputSpec(partition_column="key"),
+            output_spec=gristmill.OutputSpec(location=str(tmp_path / name)),
+            job_spec=gristmill.JobSpec(block=True, on_error="record"),
+            settings=settings,
+        )
+        outputs.append(Examined(name, str(tmp_path / name)))
+    found = results(settings, OutputChecks(max_error_rate=0.3), *outputs)["error_rate"]
+    assert not found.passed
+    assert found.description.startswith("1 of 2 partitions failed: a: 1 of 3 partitions failed, a rate of 0.3333")
+    assert plain(found) == {"partitions": 2, "failed": 1, "rows": 21, "tried": 5, "errors": 1, "error_rate": 0.2}
+
+
 def materialize(instance, *assets, **given):
     return dg.materialize(assets, instance=instance, resources={"gristmill": GristmillResource()}, **given)
 

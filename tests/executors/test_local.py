@@ -140,7 +140,8 @@ def test_a_model_may_use_processes(start: Start) -> None:
 
 def test_an_executor_that_is_never_closed_does_not_hold_up_the_exit() -> None:
     code = f"""
-import sys; sys.path.insert(0, {ROOT!r})
+import faulthandler, sys; sys.path.insert(0, {ROOT!r})
+faulthandler.dump_traceback_later(50, exit=True)  # says where it hangs
 from gristmill.executors.local import LocalExecutor
 from tests.bench import until
 from tests.executors.loops import worker_spec
@@ -149,7 +150,8 @@ if __name__ == "__main__":
     executor.start(worker_spec("echo:"), workers=1)
     print(executor._workers[0].process.pid)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
     until(lambda: not lives(int(done.stdout)), "the worker outlives its executor's process", seconds=LIMIT)
 
 

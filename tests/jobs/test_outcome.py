@@ -62,7 +62,7 @@ JUDGED = [
 
 @pytest.mark.parametrize(("rows", "errors", "limit", "fine"), JUDGED)
 def test_a_limit_is_the_most_that_may_fail(rows: int, errors: int, limit: Any, fine: bool) -> None:
-    problem = check_errors(rows=rows, errors=errors, limit=limit)
+    problem = check_errors(errors, rows, limit=limit)
     assert (problem is None) is fine
     if problem is not None:
         assert f"{errors} of {rows} rows failed" in problem

@@ -56,6 +56,7 @@ def _summary(manifest: "Manifest") -> list[tuple[str, Any]]:
     columns = ", ".join(f"{one_line(column.name)}: {cut(one_line(column.type), 40)}" for column in manifest.columns)
     return [
         ("rows", count(manifest.rows)),
+        ("partitions", count(manifest.partitions) if manifest.partitions else ""),
         ("errors", count(manifest.errors) if manifest.errors else ""),
         ("files", f"{count(len(manifest.files))}, {size(total)}"),
         ("columns", cut(columns, 400)),

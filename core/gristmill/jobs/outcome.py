@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["ErrorLimit", "check_errors", "outcome_of", "parse_error_limit"]
 
 ErrorLimit = bool | int | float | None
-"""How many failed rows are one too many: None or False takes any, True none, a number of rows, or a share below 1."""
+"""How many rows or partitions may fail: None or False takes any, True none, a number so many, or a share below 1."""
 
 _LOG_LINES = 40
 _ROWS = 5
@@ -51,30 +51,31 @@ def parse_error_limit(given: Any) -> ErrorLimit:
     return int(value) if isinstance(value, float) and value >= 1 else value
 
 
-def check_errors(*, rows: int, errors: int, limit: ErrorLimit) -> str | None:
-    """What is wrong with so many failed rows, or None.
+def check_errors(errors: int, tried: int, *, limit: ErrorLimit, what: str = "row") -> str | None:
+    """What is wrong with so many failures, or None.
 
     Args:
-        rows: of the output.
-        errors: the failed ones among them.
+        errors: the failed ones.
+        tried: of so many.
         limit: what the caller takes.
+        what: rows, or partitions.
 
     Example:
-        >>> check_errors(rows=100, errors=3, limit=0.02)
+        >>> check_errors(3, 100, limit=0.02)
         '3 of 100 rows failed, 3 %, and fail_on_errors=0.02 takes 2 %'
     """
     if limit is None or limit is False:
         return None
     if isinstance(limit, float):
-        if not rows or errors / rows <= limit:
+        if not tried or errors / tried <= limit:
             return None
         return (
-            f"{count(errors)} of {count(rows, 'row')} failed, {100 * errors / rows:.2g} %, "
+            f"{count(errors)} of {count(tried, what)} failed, {100 * errors / tried:.2g} %, "
             f"and fail_on_errors={limit} takes {100 * limit:g} %"
         )
     most = 0 if limit is True else limit
     return (
-        f"{count(errors)} of {count(rows, 'row')} failed, and fail_on_errors={limit} takes {count(most)}"
+        f"{count(errors)} of {count(tried, what)} failed, and fail_on_errors={limit} takes {count(most)}"
         if errors > most
         else None
     )
@@ -95,7 +96,8 @@ def outcome_of(job: "Job", *, fail_on_errors: ErrorLimit = None) -> "Manifest":
     if status is not JobStatus.DONE:
         raise JobFailedError(_story(job, status, job.message))
     manifest = job.manifest()
-    if problem := check_errors(rows=manifest.rows, errors=manifest.errors, limit=fail_on_errors):
+    errors, tried, what = manifest.errors, manifest.tried, manifest.errors_of
+    if problem := check_errors(errors, tried, limit=fail_on_errors, what=what):
         raise FailedRowsError(f"job {job.id!r}: {problem}; the output stands at {job.location!r}{_failed_rows(job)}")
     return manifest
 

@@ -19,7 +19,8 @@ class OutputChecks(Spec):
     Attributes:
         complete: rows in are rows out, every file is there with its size, and the files' own counts of their rows add
             up to the manifest's.
-        max_error_rate: at most this share of the rows failed, 0 to 1; 0 takes no failed row. None asks nothing.
+        max_error_rate: at most this share of the rows failed, or of the partitions for methods over those, 0 to 1; 0
+            takes no failure. None asks nothing.
         no_nulls: among the rows that did not fail, no null in what the model made: True for all of its columns, names
             for those alone, False for none.
         fresh_within: the output was finished no longer ago than this: a `timedelta`, seconds, or ISO text (`P1D`).

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AwareDatetime, Field, NonNegativeInt, StringConstraints, field_validator
 
 from gristmill.spec.base import Spec
+from gristmill.wording.text import count
 
 if TYPE_CHECKING:
     from gristmill.outputs.sighting import Sighting
@@ -28,7 +29,8 @@ class SentinelCondition(Spec):
         newer_than: it was finished after this moment; a sentinel that is no manifest is judged by when its file was
             written. With a time zone.
         min_rows: at least so many rows.
-        max_error_rate: at most this share of the rows failed, 0 to 1. An output of no rows has the rate 0.
+        max_error_rate: at most this share of the rows failed, or of the partitions for methods over those, 0 to 1. An
+            output of none has the rate 0.
 
     Raises:
         SpecError: a value is wrong; the message names it.
@@ -112,20 +114,20 @@ def _missing(sighting: "Sighting", condition: SentinelCondition) -> str | None:
         return f"{manifest.rows:,} rows, fewer than {condition.min_rows:,}"
     if condition.max_error_rate is None:
         return None
-    return too_many(rows=manifest.rows, errors=manifest.errors, limit=condition.max_error_rate)
+    return too_many(manifest.errors, manifest.tried, limit=condition.max_error_rate, what=manifest.errors_of)
 
 
-def too_many(*, rows: int, errors: int, limit: float) -> str | None:
-    """What is wrong with the share of failed rows, or None; an output of no rows has the rate 0.
+def too_many(errors: int, tried: int, *, limit: float, what: str = "row") -> str | None:
+    """What is wrong with the share that failed of the rows, or partitions, or None; an output of none has the rate 0.
 
     Example:
-        >>> too_many(rows=1000, errors=30, limit=0.01)
+        >>> too_many(30, 1000, limit=0.01)
         '30 of 1,000 rows failed, a rate of 0.03, more than 0.01'
     """
-    rate = errors / rows if rows else 0.0
+    rate = errors / tried if tried else 0.0
     if rate <= limit:
         return None
-    return f"{errors:,} of {rows:,} rows failed, a rate of {rate:.4g}, more than {limit:.4g}"
+    return f"{errors:,} of {count(tried, what)} failed, a rate of {rate:.4g}, more than {limit:.4g}"
 
 
 def _too_old(moment: datetime | None, newer_than: datetime | None) -> str | None:

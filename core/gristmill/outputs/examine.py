@@ -38,8 +38,9 @@ class CheckFinding:
         check: its name, one of `OutputChecks.names`.
         passed: whether the output is as asked.
         reason: why, in one line.
-        facts: `rows`, `rows_in`, `files`, `bytes`, `errors`, `error_rate` (0 to 1), `nulls`, `columns` (text),
-            `age_hours`, `finished` (text): those that the check has looked at and that are known.
+        facts: `rows`, `rows_in`, `tried` (partitions, where those fail as one), `files`, `bytes`, `errors`,
+            `error_rate` (0 to 1), `nulls`, `columns` (text), `age_hours`, `finished` (text): those that the check has
+            looked at and that are known.
     """
 
     check: str
@@ -191,12 +192,14 @@ class _Output:
         manifest, limit = self._sighting.manifest, self._checks.max_error_rate
         if manifest is None or limit is None:
             return self._no_manifest("error_rate")
-        rate = manifest.errors / manifest.rows if manifest.rows else 0.0
-        facts = {"rows": manifest.rows, "errors": manifest.errors, "error_rate": rate}
-        flaw = too_many(rows=manifest.rows, errors=manifest.errors, limit=limit)
+        errors, tried, what = manifest.errors, manifest.tried, manifest.errors_of
+        rate = errors / tried if tried else 0.0
+        partitions = {"tried": tried} if what == "partition" else {}
+        facts = {"rows": manifest.rows, **partitions, "errors": errors, "error_rate": rate}
+        flaw = too_many(errors, tried, limit=limit, what=what)
         if flaw is not None:
             return _failed("error_rate", flaw, facts)
-        told = f"{count(manifest.errors)} of {count(manifest.rows, 'row')} failed"
+        told = f"{count(errors)} of {count(tried, what)} failed"
         return _passed("error_rate", f"{told}, a rate of {rate:.4g}, at most {limit:.4g}", facts)
 
     def no_nulls(self) -> CheckFinding:

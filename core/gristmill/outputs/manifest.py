@@ -97,6 +97,7 @@ class Manifest(ManifestHeader):
             for functions whose partitions have another number of rows. None in manifests of earlier versions.
         partitions: partitions of the input; 0 for functions that run row by row.
         errors: rows among them whose `_error` is set.
+        errors_of: what each error is of: a row of the input, or a partition, where a failed one is one row here.
         tokens: sums over all rows, by kind; empty for models that count none.
         columns: the columns, named `schema` in the file.
         files: the files, in the order of the input.
@@ -116,9 +117,15 @@ class Manifest(ManifestHeader):
     input_rows: NonNegativeInt | None = None
     partitions: NonNegativeInt = 0
     errors: NonNegativeInt
+    errors_of: Literal["row", "partition"] = "row"
     tokens: dict[str, float] = {}
     columns: Annotated[tuple[Column, ...], Field(alias="schema")]
     files: tuple[OutputFile, ...]
+
+    @property
+    def tried(self) -> int:
+        """How many rows or partitions there are for `errors` of them to have failed."""
+        return self.rows if self.errors_of == "row" else self.partitions
 
     def summary(self, location: str) -> dict[str, Any]:
         """What a scheduler hands on: JSON of a fixed size, whatever the number of files and columns.
@@ -127,14 +134,15 @@ class Manifest(ManifestHeader):
             location: where the output stands; `read_manifest(location)` gives all of it.
 
         Returns:
-            `location, job, name, fingerprint, model, function, generation, rows, errors, tokens, files` (how many),
-            `bytes` (of all files), and `created, started, finished` as ISO text.
+            `location, job, name, fingerprint, model, function, generation, rows, input_rows, partitions, errors,
+            errors_of, tokens, files` (how many), `bytes` (of all files), and `created, started, finished` as ISO text.
         """
         told = self.model_dump(
             mode="json",
             include={
                 *("job", "name", "fingerprint", "model", "function", "generation"),
-                *("rows", "errors", "tokens", "created", "started", "finished"),
+                *("rows", "input_rows", "partitions", "errors", "errors_of", "tokens"),
+                *("created", "started", "finished"),
             },
         )
         return {"location": location, **told, "files": len(self.files), "bytes": sum(file.bytes for file in self.files)}

@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Literal
 
 import pyarrow as pa
 
@@ -39,6 +40,7 @@ class _Parts:
         self.input_rows = 0
         self.partitions = 0
         self.errors = 0
+        self.errors_of: Literal["row", "partition"] = "row"
         self.metrics: dict[str, float] = {}
 
     @classmethod
@@ -60,6 +62,8 @@ class _Parts:
             if commit.last:
                 shard, at = shard + 1, 0
             parts.errors += commit.errors
+            if commit.written is not None:
+                parts.errors_of = "partition"
             for name, value in commit.metrics.items():
                 parts.metrics[name] = parts.metrics.get(name, 0) + value
             if commit.height and commit.file is not None:
@@ -221,6 +225,7 @@ def _head(header: ManifestHeader, claim: OutputClaim, parts: _Parts, schema: pa.
         input_rows=parts.input_rows,
         partitions=parts.partitions,
         errors=parts.errors,
+        errors_of=parts.errors_of,
         tokens=parts.metrics,
         columns=tuple(Column(name=field.name, type=str(field.type)) for field in schema),
         files=(),
