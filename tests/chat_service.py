@@ -53,7 +53,7 @@ def chat_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServi
             pool="local",
             served_model_name="tiny",
             engine_args_override=["--dtype=float32", "--enforce-eager"],
-            timeout=250,
+            timeout=500,
             settings=settings,
         )
     try:

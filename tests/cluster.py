@@ -1,6 +1,8 @@
 """A Ray cluster of one node with a Jobs API, for tests alone."""
 
+import contextlib
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -26,15 +28,16 @@ class Cluster:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many ports that nothing listens at now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """So many ports that nothing listens at now, of those that the system gives to nobody who asks for any port."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found: list[int] = []
+    for port in random.sample(range(20_000, first), 1_000):
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError(f"fewer than {count} ports are free")
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +51,7 @@ def cluster() -> Iterator[Cluster]:
 def running_cluster() -> Iterator[Cluster]:
     """A cluster for as long as the block lasts."""
     folder = tempfile.mkdtemp(prefix="gmc", dir="/tmp")
-    port, dashboard, agent = free_ports(3)
+    port, dashboard, agent, client = free_ports(4)
     token = secrets.token_hex(32)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
@@ -57,6 +60,7 @@ def running_cluster() -> Iterator[Cluster]:
         [
             *(Path(sys.prefix) / "bin" / "ray", "start", "--head", "--block", "--disable-usage-stats"),
             *(f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
+            f"--ray-client-server-port={client}",
             *(f"--dashboard-agent-listen-port={agent}", "--min-worker-port=0", "--max-worker-port=0"),
             *("--num-cpus=2", f"--object-store-memory={80 * 1024**2}", f"--temp-dir={folder}"),
         ],

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from gristmill.settings import Settings
@@ -27,6 +28,9 @@ _KEYS = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+hypothesis.settings.register_profile("tests", deadline=None)  # time is not asserted: the machine may be busy
+hypothesis.settings.load_profile("tests")
 
 # From the start and for good: a fork server keeps the environment of its first use.
 for _name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION"):
@@ -93,7 +97,7 @@ def s3_endpoint() -> Iterator[str]:
     )
     try:
         endpoint = f"http://127.0.0.1:{port}"
-        until_it_answers(f"{endpoint}/moto-api/", server, what="the S3 server", seconds=60)
+        until_it_answers(f"{endpoint}/moto-api/", server, what="the S3 server")
         yield endpoint
     finally:
         server.kill()

@@ -67,7 +67,7 @@ class Guarded:
         assert self._guard.stdin is not None
         self._guard.stdin.close()
         try:
-            assert self._guard.wait(60) == 0, f"the guard of {self.home} failed; processes may be left"
+            assert self._guard.wait(180) == 0, f"the guard of {self.home} failed; processes may be left"
         finally:
             self._guard.kill()
 

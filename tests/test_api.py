@@ -357,13 +357,13 @@ def test_a_wait_that_is_too_short_raises_and_the_job_goes_on(settings: Settings,
         tmp_path / "out",
         input_location=table,
         job_spec=JobSpec(),
-        inference_engine_options={"column": "id", "delay": 0.3},
+        inference_engine_options={"column": "id", "delay": 2.0},
     )
     with pytest.raises(TimeoutError, match="goes on"):
         job.wait(0.05)
     with pytest.raises(JobStateError, match="cancel"):
         gristmill.delete_job(job)
-    assert job.wait(60) is JobStatus.DONE
+    assert job.wait(240) is JobStatus.DONE
 
 
 HEAVY = (

@@ -32,7 +32,7 @@ def test_a_server_whose_tests_are_killed_leaves_no_process_and_no_folder(tmp_pat
     )
     assert owner.returncode == -9
     guard, orphan = map(int, owner.stdout.split())
-    for _ in range(300):
+    for _ in range(1_200):
         if not psutil.pid_exists(guard) and not psutil.pid_exists(orphan) and not home.exists():
             return
         time.sleep(0.1)

@@ -20,7 +20,7 @@ from gristmill.settings import PoolSettings
 from tests.executors import loops
 
 Events = list[tuple[int, Event]]
-LIMIT = 60.0
+LIMIT = 180.0
 
 
 class Running:
@@ -97,10 +97,18 @@ def start(machine: None) -> Iterator[Start]:
 def until_free() -> None:
     """Wait until no resource of the machine is taken and no placement group is left."""
     deadline = time.monotonic() + LIMIT
-    while (free := ray.available_resources()).get("CPU") != 4 or free.get("GPU") != 2:
-        assert time.monotonic() < deadline, f"not given back: {free}"
+    while (taken := _taken()) is not None:
+        assert time.monotonic() < deadline, f"not given back: {taken}"
         time.sleep(0.05)
-    assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
+
+
+def _taken() -> object:
+    """What shows that something is taken; None where nothing is."""
+    free = ray.available_resources()
+    if free.get("CPU") != 4 or free.get("GPU") != 2:
+        return free
+    states = {group["state"] for group in placement_group_table().values()}
+    return states - {"REMOVED"} or None
 
 
 def test_tasks_go_to_workers_and_answers_come_back_in_order(start: Start):
@@ -208,9 +216,9 @@ def test_replicas_with_half_a_gpu_share_two_by_two(start: Start):
 
 
 def test_a_replica_that_does_not_fit_waits_and_joins_nothing(start: Start):
-    running = start(replicas=3, gpus=1, timeout=1.0)
+    running = start(replicas=3, gpus=1, timeout=10.0)
     running.until_ready(2)
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 11
     while time.monotonic() < deadline:
         running.events += running.executor.poll(0.2)  # the timeout passes, and is not for those that wait
     assert len({by for by, event in running.events if isinstance(event, Ready)}) == 2

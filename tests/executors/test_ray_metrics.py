@@ -26,8 +26,11 @@ def _scraped() -> dict[str, dict[str, float]]:
     """What the endpoint says of Gristmill: values by name and worker."""
     node = ray.nodes()[0]
     address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
-    with urllib.request.urlopen(address, timeout=10) as answer:
-        text = answer.read().decode()
+    try:
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            text = answer.read().decode()
+    except OSError:  # Ray's agent, which serves it, starts beside the workers
+        return {}
     found: dict[str, dict[str, float]] = {}
     for name, tags, value in re.findall(r"^ray_(gristmill_\w+)\{(.*)\} (\S+)$", text, re.MULTILINE):
         assert 'job="job"' in tags

@@ -35,7 +35,7 @@ if __name__ == "__main__":
     executor.close()
     executor._pump.join()
 """
-LIMIT = 60.0
+LIMIT = 120.0
 
 
 def _runner(folder: Path) -> "subprocess.Popen[str]":
@@ -64,7 +64,9 @@ def _until_gone(processes: list[psutil.Process]) -> None:
 
 
 def _is_helper(process: psutil.Process) -> bool:
-    return command(process).startswith(("ray::DashboardAgent", "ray::RuntimeEnvAgent"))
+    titles = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # and before one has set its title:
+    modules = ("dashboard/agent.py", "runtime_env/agent/main.py")
+    return command(process).startswith(titles) or any(module in command(process) for module in modules)
 
 
 def _folders(processes: list[psutil.Process]) -> set[Path]:

@@ -31,7 +31,7 @@ def cluster() -> Iterator[None]:
     ray.init(address=cluster.address, log_to_driver=False)
     for _ in range(2):
         cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE)
-    cluster.wait_for_nodes()
+    cluster.wait_for_nodes(timeout=LIMIT)
     yield
     ray.shutdown()
     cluster.shutdown()

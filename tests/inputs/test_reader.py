@@ -117,7 +117,7 @@ policies = st.builds(
 )
 
 
-@hypothesis_settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(parts=tables(), cuts=st.lists(st.integers(0, 60), max_size=3), data=st.data(), policy=policies)
 def test_every_row_of_a_table_comes_back_once_and_in_order(
     tmp_path_factory: pytest.TempPathFactory, parts: pa.Table, cuts: list[int], data: st.DataObject, policy: ShardPolicy
@@ -158,7 +158,7 @@ def test_every_row_of_a_table_comes_back_once_and_in_order(
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 @given(
     texts=st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]) | st.just("\n"), max_size=8)),
     bad=st.sets(st.integers(0, 40), max_size=4),
@@ -287,7 +287,7 @@ def test_a_text_that_is_not_utf8_fails_its_row(tmp_path: Path, storage: Storage)
 
 
 @pytest.mark.parametrize("compression", ["none", "snappy"])
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=100)
 @given(data=st.data())
 def test_whatever_bytes_are_damaged_there_are_as_many_rows(
     compression: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -181,7 +181,7 @@ def test_a_failure_leaves_no_files(tmp_path: Path, storage: Storage) -> None:
     assert not list((tmp_path / "in").glob("*"))
 
 
-@hypothesis_settings(max_examples=80, deadline=None)
+@hypothesis_settings(max_examples=80)
 @given(table=tables(), cuts=st.lists(st.integers(0, 60), max_size=4), other=tables())
 def test_the_digest_tells_rows_apart_and_not_their_batches(table: pa.Table, cuts: list[int], other: pa.Table) -> None:
     def digest(batches: list[pa.RecordBatch]) -> str:

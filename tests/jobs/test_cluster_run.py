@@ -73,14 +73,14 @@ def test_a_pools_token_is_all_that_a_job_on_the_cluster_needs_and_stands_in_no_r
 
 def test_a_job_on_the_cluster_is_cancelled_and_resumed(on_cluster: Settings, tmp_path: Path) -> None:
     calls = str(tmp_path / "calls")
-    job = submit(on_cluster, tmp_path, delay=0.2, log=calls)
+    job = submit(on_cluster, tmp_path, delay=0.4, log=calls)
     deadline = time.monotonic() + 120
     while not list(Path(calls).glob("*")):
         assert time.monotonic() < deadline, job.message
         time.sleep(0.1)
     job.cancel()
-    assert job.wait(60) is JobStatus.CANCELLED
-    again = submit(on_cluster, tmp_path, delay=0.2, log=calls)
+    assert job.wait(240) is JobStatus.CANCELLED
+    again = submit(on_cluster, tmp_path, delay=0.4, log=calls)
     assert again.id == job.id
     assert again.wait(120) is JobStatus.DONE, again.message
     assert gristmill.read_output(tmp_path / "out", settings=on_cluster)["echo"].to_pylist() == list(range(400))

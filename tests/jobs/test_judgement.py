@@ -14,6 +14,7 @@ from gristmill.runner.logs import LogWriter
 from gristmill.settings import PoolSettings, Settings
 from gristmill.spec.enums import JobStatus
 from gristmill.storage.storage import Storage
+from tests.bench import until
 from tests.cluster import Cluster
 
 
@@ -27,7 +28,7 @@ def job(tmp_path: Path, settings: Settings) -> gristmill.Job:
         output_spec=gristmill.OutputSpec(location=tmp_path / "out", mode="overwrite"),
         settings=settings,
     )
-    assert found.wait(60) is JobStatus.DONE, found.message
+    assert found.wait(240) is JobStatus.DONE, found.message
     return found
 
 
@@ -45,9 +46,9 @@ def test_a_run_that_a_cluster_keeps_waiting_is_alive_and_can_be_cancelled(
     monkeypatch.setenv("RAY_AUTH_TOKEN", cluster.token)
     begin_silent_run(job, cluster.address, f"{job.id}-2")
     ClusterClient(cluster.address).submit("sleep 600", submission_id=f"{job.id}-2")
-    assert job.status is JobStatus.PENDING
+    until(lambda: job.status is JobStatus.PENDING, "the cluster does not tell of it")  # it has 5 s for each answer
     job.cancel()
-    assert job.wait(60) is JobStatus.CANCELLED
+    assert job.wait(240) is JobStatus.CANCELLED
     assert ClusterClient(cluster.address).status(f"{job.id}-2").status is JobStatus.CANCELLED
 
 
@@ -61,9 +62,9 @@ def test_the_cluster_is_asked_with_the_pools_token(
     assert job.status is JobStatus.INTERNAL_ERROR
     pool = PoolSettings(kind="ray", address=cluster.address, token=cluster.token)
     known = gristmill.get_job(job.id, settings=settings.model_copy(update={"pools": {"far": pool}}))
-    assert known.status is JobStatus.PENDING
+    until(lambda: known.status is JobStatus.PENDING, "the cluster does not tell of it")
     known.cancel()
-    assert known.wait(60) is JobStatus.CANCELLED
+    assert known.wait(240) is JobStatus.CANCELLED
     assert client.status(f"{job.id}-2").status is JobStatus.CANCELLED
 
 

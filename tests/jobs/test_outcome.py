@@ -114,6 +114,6 @@ def test_a_job_that_has_not_ended_well_names_its_state(settings: Settings, tmp_p
         job_spec=JobSpec(max_batch_rows=1),
     )
     job.cancel()
-    job.wait(60)
+    job.wait(240)
     with pytest.raises(JobFailedError, match="is CANCELLED: "):
         outcome_of(job)

@@ -107,7 +107,7 @@ def test_a_file_that_is_not_parquet_is_named(tmp_path: Path) -> None:
         plan(tmp_path)
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 @given(
     files=st.lists(st.tuples(st.integers(0, 300), st.integers(1, 120)), min_size=1, max_size=4),
     max_rows=st.integers(1, 200),

@@ -25,7 +25,7 @@ slices = st.builds(
 )
 
 
-@hypothesis_settings(max_examples=50, deadline=None)
+@hypothesis_settings(max_examples=50)
 @given(parts=st.lists(st.lists(slices, min_size=1, max_size=4), max_size=8), start=st.integers(0, 9))
 def test_shards_come_back_as_they_were(parts: list[list[Slice]], start: int) -> None:
     shards = [Shard(at, tuple(found)) for at, found in enumerate(parts)]

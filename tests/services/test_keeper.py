@@ -96,6 +96,8 @@ def test_what_a_dead_server_leaves_behind_is_ended(start: StartRecord, tmp_path:
 def test_a_record_that_is_gone_ends_the_server(start: StartRecord, tmp_path: Path) -> None:
     keeper = _keep(start, tmp_path, _CHILD + "time.sleep(600)")
     child = int(_until(Path("child")))
+    while not start.state().server:  # its first sign of life; the next one is two seconds away
+        time.sleep(0.01)
     start.storage.delete_tree(start.folder)
     assert keeper.wait(60) == 0
     assert not lives(child)

@@ -9,7 +9,6 @@ from tests.chat_service import ChatService
 import gristmill.sql
 
 
-@pytest.mark.timeout(300)
 def test_rows_are_answered_by_a_real_service(chat_service: ChatService) -> None:
     with contextlib.closing(gristmill.sql.connect(settings=chat_service.settings, models=())) as con:
         con.execute("SET VARIABLE svc = 'chat'")

@@ -146,7 +146,6 @@ def _create_all(storage: Storage, base: str, number: int, count: int) -> list[in
     return won
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("where", ["local", "s3"])
 def test_of_many_processes_exactly_one_creates(where: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if where == "s3":

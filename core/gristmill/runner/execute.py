@@ -65,11 +65,11 @@ def execute(storage: Storage, record: JobRecord, run: RunRecord) -> State:
     except Exception as error:  # noqa: BLE001 - the record must tell how the run ended, whatever it was
         logs.write("runner", traceback.format_exc())
         status, message = JobStatus.INTERNAL_ERROR, f"{type(error).__name__}: {error}"
-    state = State(status, message, started, time.time())
-    _insist(lambda: run.write_state(state))
     logs.note(f"{status.value}: {message}")
     with contextlib.suppress(OSError):
         logs.flush()
+    state = State(status, message, started, time.time())
+    _insist(lambda: run.write_state(state))  # the last thing that is written: whoever sees the end sees all of the log
     return state
 
 
