@@ -1,7 +1,9 @@
 """A DAG run in this process with `dag.test()`: no scheduler and no triggerer, deferred tasks included."""
 
+import itertools
 import logging
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +20,9 @@ from airflow.utils.session import create_session
 
 _FOLDERS = (Path(__file__).parent / "dags", Path(__file__).parents[2] / "example_dags")
 _UNSET: Any = object()
+
+listeners: list[Callable[[str], None]] = []
+"""Told each line of a run's log as it comes, in the thread that logs it."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,35 @@ def run(
     return Run(dag_run, "\n".join(lines))
 
 
+@contextmanager
+def meanwhile(act: Callable[[], object], *, told: str, times: int = 1) -> Iterator[None]:
+    """Do something once, in another thread, when the block's run has logged so many lines that hold `told`.
+
+    The block ends after it, and raises what it raised.
+    """
+    done: list[Future[object]] = []
+    count = itertools.count(1)
+
+    def listen(line: str) -> None:
+        if told in line and next(count) == times:
+            done.append(pool.submit(act))
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        listeners.append(listen)
+        try:
+            yield
+        finally:
+            listeners.remove(listen)
+    for one in done:
+        one.result()
+
+
+def _tell(lines: list[str], line: str) -> None:
+    lines.append(line)
+    for listener in tuple(listeners):
+        listener(line)
+
+
 class _Lines(logging.Handler):
     def __init__(self, lines: list[str]) -> None:
         super().__init__()
@@ -111,7 +145,7 @@ class _Lines(logging.Handler):
         text = record.getMessage() if isinstance(record.msg, str) else str(record.msg)
         if record.exc_info:
             text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
-        self._lines.append(f"{record.levelname} {record.name} {text}")
+        _tell(self._lines, f"{record.levelname} {record.name} {text}")
 
 
 @contextmanager
@@ -124,7 +158,7 @@ def _recorded() -> Iterator[list[str]]:
         text = f"{method.upper()} {getattr(logger, 'name', None) or ''} {event.get('event')}"
         shown = " ".join(f"{name}={value!r}" for name, value in rest.items() if not name.startswith("_"))
         error = structlog.processors.ExceptionRenderer()(logger, method, {"exc_info": event.get("exc_info")})
-        lines.append("\n".join(part for part in (f"{text} {shown}".rstrip(), error.get("exception")) if part))
+        _tell(lines, "\n".join(part for part in (f"{text} {shown}".rstrip(), error.get("exception")) if part))
         return event
 
     handler = _Lines(lines)

@@ -11,7 +11,8 @@ from typing import Any
 
 _PAGE = 100
 _POLL = 0.3
-_TIMEOUT = 120.0
+_TIMEOUT = 240.0
+_LOOKS = 5
 _ENDED = ("success", "failed")
 
 
@@ -34,7 +35,22 @@ class Rest:
         self.address = address
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        """One request below `/api/v2`: `call("GET", "/monitor/health")`. Raises `RestError` with the answer's text."""
+        """One request below `/api/v2`: `call("GET", "/monitor/health")`. Raises `RestError` with the answer's text.
+
+        A GET that a busy server fails is repeated: its database may be locked, or its answer late.
+        """
+        for _ in range(_LOOKS - 1 if method == "GET" else 0):
+            try:
+                return self._call(method, path, body, **query)
+            except RestError as error:
+                if error.status is None or error.status < 500:
+                    raise
+            except OSError:
+                pass
+            time.sleep(_POLL)
+        return self._call(method, path, body, **query)
+
+    def _call(self, method: str, path: str, body: Any, **query: Any) -> Any:
         given = {name: value for name, value in query.items() if value is not None}
         url = f"{self.address}/api/v2{path}?{urllib.parse.urlencode(given, doseq=True)}"
         request = urllib.request.Request(

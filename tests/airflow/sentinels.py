@@ -1,8 +1,5 @@
 """Sentinels for the tests of what waits for them."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,14 +32,3 @@ def publish(storage: Storage, location: str, **fields: Any) -> Manifest:
     )
     storage.write_bytes(join(location, "_SUCCESS"), manifest.to_bytes())
     return manifest
-
-
-@contextmanager
-def meanwhile(act: Callable[[], object], *, after: float = 1.5) -> Iterator[None]:
-    """Do something in another thread while the block waits for it."""
-    timer = threading.Timer(after, act)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.join()

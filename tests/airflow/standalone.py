@@ -30,6 +30,8 @@ _QUICK = {
     "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
     "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+    "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "300",  # on a busy machine a file takes long
+    "CORE__DAGBAG_IMPORT_TIMEOUT": "300",
     "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
     "LOGGING__NAMESPACE_LEVELS": "airflow.dag_processing=WARNING",  # it tells of every look at the folder
     # A loop that finds nothing to do looks again after so many seconds.
@@ -39,7 +41,7 @@ _QUICK = {
     # many seconds without one. Heartbeats that fail are forgiven for long: two cores are soon busy.
     "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "WORKERS__MAX_FAILED_HEARTBEATS": "30",
-    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     # The tasks of a scheduler that was killed go to another one that finds it silent for so many seconds.
     "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
@@ -122,7 +124,7 @@ class Standalone(Guarded):
         health = self.health()
         return all(health.get(name) == "healthy" for name in _COMPONENTS)
 
-    def add_dags(self, *sources: Path | str, timeout: float = 90.0) -> list[str]:
+    def add_dags(self, *sources: Path | str, timeout: float = 240.0) -> list[str]:
         """Copy files of DAGs (or give a file's text) into its folder; return the ids once they can be triggered."""
         names = []
         since = time.time()
@@ -144,7 +146,7 @@ class Standalone(Guarded):
 
     # Its processes
 
-    def task_process(self, task_instance: dict[str, Any], *, timeout: float = 60.0) -> psutil.Process:
+    def task_process(self, task_instance: dict[str, Any], *, timeout: float = 120.0) -> psutil.Process:
         """The process that runs the operator's `execute`; its parent is the supervisor that reports for it.
 
         Args:

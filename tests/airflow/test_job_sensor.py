@@ -1,12 +1,11 @@
 """The sensor that waits for a job: done, failed, not there yet."""
 
-import threading
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.airflow.in_process import Run, load_dag
+from tests.airflow.in_process import Run, load_dag, meanwhile
 
 import gristmill
 from airflow_gristmill import BatchJobSensor
@@ -51,14 +50,12 @@ def test_too_many_failed_rows_fail_the_sensor(run_dag, tmp_path):
     assert "1 of 4 rows failed, and fail_on_errors=0 takes 0" in run.log
 
 
-@pytest.mark.parametrize("mode", ["poke", "deferred"])
-def test_a_job_that_does_not_exist_yet_is_waited_for_by_its_name(run_dag, tmp_path, mode):
-    later = threading.Timer(3.0, start, [tmp_path / "out"])
-    later.start()
-    try:
+@pytest.mark.parametrize(
+    ("mode", "told"), [("poke", "there is no job 'awaited'"), ("deferred", "running trigger in line")]
+)
+def test_a_job_that_does_not_exist_yet_is_waited_for_by_its_name(run_dag, tmp_path, mode, told):
+    with meanwhile(lambda: start(tmp_path / "out"), told=told):
         run: Run = run_dag(f"job_wait_{mode}", conf={"job": "awaited"})
-    finally:
-        later.join()
     assert run.state == "success", run.log
     assert run.xcom("wait")["name"] == "awaited"
     assert "there is no job 'awaited'" in run.log

@@ -87,7 +87,7 @@ def test_it_is_made_of_plain_values_and_made_again_from_them() -> None:
 def test_only_a_person_who_ends_the_task_cancels_the_job(
     settings: Settings, tmp_path: Path, cancels: bool, status: JobStatus
 ) -> None:
-    job = start(tmp_path / "out", rows=6)
+    job = start(tmp_path / "out", rows=200 if cancels else 12)
 
     async def stop_then_kill() -> None:
         trigger = BatchJobTrigger(job.id, poll_interval=0.2, cancel_on_kill=cancels)
@@ -103,7 +103,7 @@ def test_only_a_person_who_ends_the_task_cancels_the_job(
 
 
 def test_a_trigger_does_not_cancel_what_the_next_try_waits_for(settings: Settings, tmp_path: Path) -> None:
-    job = start(tmp_path / "out", rows=6)
+    job = start(tmp_path / "out", rows=200)
     job.hold("try-1")
     job.hold("try-2")
     asyncio.run(BatchJobTrigger(job.id, cancel_on_kill=True, holder="try-1").on_kill())

@@ -48,7 +48,11 @@ def events_of(dag_id: str, conf: dict[str, Any], folder: Path, *, state: str) ->
         text=True,
         check=False,
         cwd=Path(__file__).parents[2],
-        env={**os.environ, "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport)},
+        env={
+            **os.environ,
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
+            "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "120",
+        },
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "OpenLineage process with pid" not in done.stdout, "asking for the lineage took too long"

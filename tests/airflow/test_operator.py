@@ -168,7 +168,7 @@ def test_a_task_that_runs_out_of_time_cancels_its_job(run_dag, rows, tmp_path):
     run: Run = run_dag("batch_short_of_time", conf=wanted)
     assert run.task_state("score") == "failed"
     job = gristmill.get_job(gristmill.list_jobs(1).collect()[0]["id"])
-    assert job.wait(30).value == "CANCELLED"
+    assert job.wait(60).value == "CANCELLED"
 
 
 def test_a_job_that_was_resumed_before_its_task_is_back_is_waited_for_again(settings, rows, tmp_path):
@@ -176,7 +176,7 @@ def test_a_job_that_was_resumed_before_its_task_is_back_is_waited_for_again(sett
         "echo:",
         input_location=rows,
         output_spec=gristmill.OutputSpec(location=tmp_path / "out"),
-        inference_engine_options={"column": "id", "delay": 0.05},
+        inference_engine_options={"column": "id", "delay": 0.2},
         job_spec=gristmill.JobSpec(max_batch_rows=5),
     )
     task = RunBatchOperator(

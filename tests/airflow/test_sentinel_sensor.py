@@ -15,14 +15,21 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.decoders import smart_decode_trigger_kwargs
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
-from tests.airflow.in_process import load_dag
-from tests.airflow.sentinels import FINISHED, meanwhile, publish
+from tests.airflow.in_process import load_dag, meanwhile
+from tests.airflow.sentinels import FINISHED, publish
 from tests.conftest import S3Server
 
 from airflow_gristmill import SentinelSensor
 from gristmill.storage.storage import Storage
 
 MODES = ["poke", "reschedule", "deferrable", "outlets"]
+WAITS: dict[str, Any] = {
+    "poke": {"told": "waiting, "},
+    "reschedule": {"told": "Rescheduling task"},
+    "deferrable": {"told": "waiting, ", "times": 2},
+    "outlets": {"told": "waiting, ", "times": 2},
+}
+"""What a run logs once it waits as its mode does: a deferrable one's task, and then its trigger."""
 
 
 @pytest.fixture
@@ -41,7 +48,7 @@ def test_what_is_there_is_found_at_once_and_summarised(run_dag, storage: Storage
 
 @pytest.mark.parametrize("mode", MODES)
 def test_what_comes_later_is_waited_for(run_dag, storage: Storage, out: str, mode: str) -> None:
-    with meanwhile(lambda: publish(storage, out)):
+    with meanwhile(lambda: publish(storage, out), **WAITS[mode]):
         run = run_dag(f"sentinel_wait_{mode}", conf={"location": out})
     assert run.state == "success", run.log
     assert run.xcom("wait")["job"] == "job-a"
@@ -55,7 +62,8 @@ def test_what_comes_later_is_waited_for(run_dag, storage: Storage, out: str, mod
 def test_an_older_run_is_not_what_is_waited_for(run_dag, storage: Storage, out: str, mode: str) -> None:
     publish(storage, out)
     asked = {"location": out, "newer_than": FINISHED.isoformat(), "min_rows": "3", "max_error_rate": "0.1"}
-    with meanwhile(lambda: publish(storage, out, job="job-b", finished=FINISHED + timedelta(days=1), rows=10)):
+    newer = {"job": "job-b", "finished": FINISHED + timedelta(days=1), "rows": 10}
+    with meanwhile(lambda: publish(storage, out, **newer), **WAITS[mode]):
         run = run_dag(f"sentinel_wait_{mode}", conf=asked)
     assert run.state == "success", run.log
     assert run.xcom("wait")["job"] == "job-b"
@@ -120,7 +128,7 @@ def test_a_connection_gives_stages_and_credentials(run_dag, s3: S3Server, monkey
         "extra": {"stages": {"lake": s3.root}, "storage_options": s3.settings.storage_options},
     }
     monkeypatch.setenv("AIRFLOW_CONN_GRISTMILL_DEFAULT", json.dumps(connection))
-    with meanwhile(lambda: publish(Storage(s3.settings), f"{s3.root}/day")):
+    with meanwhile(lambda: publish(Storage(s3.settings), f"{s3.root}/day"), **WAITS["deferrable"]):
         run = run_dag("sentinel_wait_deferrable", conf={"location": "@lake/day"})
     assert run.state == "success", run.log
     assert run.xcom("wait")["location"] == f"{s3.root}/day"

@@ -112,6 +112,13 @@ async def looks(count: int = 10) -> None:
     await asyncio.sleep(0.03 * count)
 
 
+async def comes(look: Callable[[], object]) -> None:
+    """Wait until a look finds something."""
+    async with asyncio.timeout(30):
+        while not look():  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.01)
+
+
 def watcher(location: str, **options: Any) -> SentinelTrigger:
     return SentinelTrigger(location, poke_interval=0.01, **options)
 
@@ -126,6 +133,7 @@ def test_a_sentinel_is_fired_once_and_stays(storage: Storage, out: str) -> None:
             manifest = publish(storage, out)
             assert await running.until(number, 1) == [manifest.summary(out)]
             running.store()
+            await comes(lambda: memory.kept)
             await looks()
             assert len(running.fired[number]) == 1
         assert len(memory.kept) == 1
@@ -154,7 +162,7 @@ def test_a_restarted_triggerer_fires_nothing_again_and_what_came_meanwhile(stora
         async with triggerer() as running:
             await running.until(running.start(watcher(out), memory), 1)
             running.store()
-            await looks()
+            await comes(lambda: memory.kept)
         async with triggerer() as running:
             number = running.start(watcher(out), memory)
             await looks()
@@ -243,10 +251,14 @@ def test_a_storage_that_cannot_be_reached_is_waited_for(s3: S3Server, monkeypatc
         connection = {"conn_type": "gristmill", "extra": {"storage_options": {"s3": options}}}
         monkeypatch.setenv("AIRFLOW_CONN_GRISTMILL_DEFAULT", json.dumps(connection))
 
+    def told() -> list[str]:
+        return [line["event"] for line in lines if "waiting, it cannot be looked at now" in line["event"]]
+
     async def watch() -> None:
         publish(Storage(s3.settings), f"{s3.root}/day")
         async with triggerer() as running:
             number = running.start(watcher(f"{s3.root}/day"), Memory())
+            await comes(told)
             await looks()
             assert running.fired[number] == []
             reach({"endpoint_url": s3.endpoint_url})
@@ -256,9 +268,8 @@ def test_a_storage_that_cannot_be_reached_is_waited_for(s3: S3Server, monkeypatc
     reach({"endpoint_url": s3.endpoint_url, "no_such_option": True})
     with capture_logs() as lines:
         asyncio.run(watch())
-    told = [line["event"] for line in lines if "waiting, it cannot be looked at now" in line["event"]]
-    assert len(told) == 1
-    assert "no_such_option" in told[0]
+    assert len(told()) == 1
+    assert "no_such_option" in told()[0]
 
 
 def test_without_shared_streams_it_remembers_when_the_next_event_is_asked_for(storage: Storage, out: str) -> None:
@@ -270,7 +281,7 @@ def test_without_shared_streams_it_remembers_when_the_next_event_is_asked_for(st
             first = await anext(events)
             assert memory.kept == {}
             second = asyncio.create_task(anext(events))
-            await looks()
+            await comes(lambda: memory.kept)
             assert len(memory.kept) == 1
             publish(storage, out, generation=2)
             assert (first.payload["generation"], (await second).payload["generation"]) == (1, 2)
@@ -442,7 +453,7 @@ def test_a_slow_storage_does_not_hold_up_the_loop(settings: Settings, kind: str)
 
 def test_the_probe_sees_what_holds_up_the_loop(settings: Settings) -> None:
     told = probe("sensor", "slow://out", setup=_SLOW, then="block")
-    assert len(told["slow"]) == 1
+    assert len(told["slow"]) >= 1
 
 
 @pytest.mark.parametrize("kind", ["sensor", "watcher"])

@@ -49,4 +49,4 @@ with dag("batch_retried"):
     batch("score", deferrable=False, retries=2, retry_delay=timedelta(seconds=0))
 
 with dag("batch_short_of_time"):
-    batch("score", deferrable=False, execution_timeout=timedelta(seconds=4))
+    batch("score", deferrable=False, execution_timeout=timedelta(seconds=15))

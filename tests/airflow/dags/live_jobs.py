@@ -67,7 +67,7 @@ for mode, deferrable in {"sync": False, "deferred": True}.items():
     dag(mode, deferrable=deferrable)
     dag(f"{mode}_retried", deferrable=deferrable, retries=3)
     dag(f"{mode}_kept", deferrable=deferrable, cancel_on_kill=False)
-    dag(f"{mode}_short_of_time", deferrable=deferrable, execution_timeout=timedelta(seconds=6))
+    dag(f"{mode}_short_of_time", deferrable=deferrable, execution_timeout=timedelta(seconds=20))
 
 dag("slow_to_defer", SlowToDefer, deferrable=True, retries=3)
 dag("slow_to_resume", SlowToResume, deferrable=True, retries=3)

@@ -16,7 +16,7 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 DATES = [FIRST + timedelta(days=number) for number in range(20)]
 ROWS_A_DAY = 4
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def create(airflow, dag_id, from_date, to_date, **fields):
 def run_to_its_end(airflow, dag_id, from_date, to_date, **fields):
     """A backfill, until none of its runs is left. Airflow looks only every 30 seconds whether it is over."""
     backfill = create(airflow, dag_id, from_date, to_date, **fields)
-    until(lambda: not going(airflow.rest, dag_id), "runs are left", seconds=300, pause=0.5)
+    until(lambda: not going(airflow.rest, dag_id), "runs are left", seconds=600, pause=0.5)
     airflow.rest.cancel_backfill(backfill)
 
 
@@ -106,11 +106,11 @@ def test_twenty_days_are_twenty_jobs_and_are_done_again_only_when_that_is_asked_
 def test_a_backfill_that_is_killed_in_the_middle_and_repeated_does_what_was_left(airflow, daily, bench, days):
     slow = conf(bench, delay=0.5)
     one = create(airflow, "live_daily_killed", DATES[0], DATES[-1], conf=slow)
-    until(lambda: len(sentinels(bench)) >= 5, "no five days are done", seconds=240)
+    until(lambda: len(sentinels(bench)) >= 5, "no five days are done", seconds=480)
     airflow.restart("scheduler")  # with the tasks and their runners, as if the machine were lost
     done = sentinels(bench)
     daily.cancel_backfill(one)
-    until(lambda: not going(daily, "live_daily_killed"), "runs go on", seconds=120)
+    until(lambda: not going(daily, "live_daily_killed"), "runs go on", seconds=240)
 
     before = bench.calls()
     run_to_its_end(airflow, "live_daily_killed", DATES[0], DATES[-1], reprocess="failed", conf=slow)

@@ -16,11 +16,11 @@ def cleared(airflow):
 
 
 @pytest.fixture
-def done(cleared, bench):
-    """A run whose task has succeeded."""
+def done(request, cleared, bench):
+    """A run whose task has succeeded; each of its job's four calls takes half a second, or as a test says."""
     cleared.set_variable("live_column", "id")
     cleared.set_variable("live_force", "")
-    run_id = cleared.trigger(DAG_ID, conf=bench.conf(delay=0.5))
+    run_id = cleared.trigger(DAG_ID, conf=bench.conf(delay=getattr(request, "param", 0.5)))
     cleared.wait_for_run(DAG_ID, run_id)
     assert bench.output() == ROWS
     return run_id
@@ -48,6 +48,7 @@ def test_a_task_that_is_cleared_with_another_request_runs_it_as_a_new_job(cleare
     assert bench.output() == [f'{{"id": {row}}}' for row in ROWS]
 
 
+@pytest.mark.parametrize("done", [2], indirect=True, ids=["slow"])  # its job is at work when its try is killed
 def test_a_forced_rerun_computes_all_once_more_though_its_try_is_killed(airflow, cleared, bench, done):
     first = cleared.xcom(DAG_ID, done, "score")
     cleared.set_variable("live_force", "yes")

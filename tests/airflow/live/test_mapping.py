@@ -55,7 +55,7 @@ def test_each_instance_is_a_job_with_a_summary_and_an_event_for_each_of_its_outl
 
 
 def test_an_instance_that_is_tried_again_touches_no_job_but_its_own(airflow, mapped, bench, locations):
-    run_id = mapped.trigger(DAG_ID, conf={"folder": str(bench.folder), "locations": locations, "delay": 1.5})
+    run_id = mapped.trigger(DAG_ID, conf={"folder": str(bench.folder), "locations": locations, "delay": 3})
     mapped.wait_for_task(DAG_ID, run_id, "score", "deferred", map_index=1)
     job = until(lambda: next((one for one in bench.jobs() if one.request.key.endswith("/1")), None), "there is no job")
     until(lambda: {ROWS, ROWS + 1} <= bench.calls().keys(), "it computes nothing")
