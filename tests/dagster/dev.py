@@ -124,7 +124,7 @@ class Dev(Guarded):
             pids = [int(match[1]) for match in told if match]
             return next(iter(family(pids[-1])), None) if pids else None
 
-        return self.until(look, 60, f"has no worker of run {run_id}")
+        return self.until(look, 180, f"has no worker of run {run_id}")
 
     def step_process(self, run_id: str) -> psutil.Process:
         """The process of the step that a run is at."""
@@ -134,11 +134,11 @@ class Dev(Guarded):
             steps = [one for one in family(worker)[1:] if "spawn_main" in command(one)]  # its children are named first
             return next(filter(lives, steps), None)
 
-        return self.until(look, 60, f"runs no step of {run_id}")
+        return self.until(look, 180, f"runs no step of {run_id}")
 
     def _only(self, part: str) -> psutil.Process:
         """Those of one command may be parent and child: the child is the one at work."""
-        found = self.until(lambda: self.find(lambda command: part in f"{command} "), 60, f"has no process{part}")
+        found = self.until(lambda: self.find(lambda command: part in f"{command} "), 180, f"has no process{part}")
         return max(found, key=lambda process: process.create_time())
 
     def restart(self, *killed: psutil.Process) -> None:

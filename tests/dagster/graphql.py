@@ -11,6 +11,7 @@ from typing import Any
 from tests.dagster.answers import CHECK, MATERIALIZATION, METADATA, RUN, as_key, as_recorded, as_run, as_tags
 
 _POLL = 0.5
+_TRIES = 5
 _TIMEOUT = 240.0
 _ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 _REPOSITORY = "__repository__"
@@ -33,17 +34,29 @@ class GraphQL:
         self.location = location
 
     def call(self, query: str, /, **variables: Any) -> dict[str, Any]:
-        """One request. Raises `GraphQLError` with the errors in its answer."""
+        """One request; a query that a busy server leaves unanswered is repeated, a mutation may have been done.
+
+        Raises `GraphQLError` with the errors in its answer.
+        """
         request = urllib.request.Request(
             f"{self.address}/graphql",
             data=json.dumps({"query": query, "variables": variables}).encode(),
             headers={"Content-Type": "application/json"},
         )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                found = json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            raise GraphQLError(f"{error.code} {error.read().decode(errors='replace')}\n{query}") from error
+        left = 1 if query.startswith("mutation") else _TRIES
+        while left:
+            left -= 1
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    found = json.loads(answer.read())
+                break
+            except urllib.error.HTTPError as error:
+                if error.code < 500 or not left:
+                    raise GraphQLError(f"{error.code} {error.read().decode(errors='replace')}\n{query}") from error
+            except OSError:
+                if not left:
+                    raise
+            time.sleep(_POLL)
         if found.get("errors"):
             raise GraphQLError(f"{found['errors']}\n{query}")
         return dict(found["data"])

@@ -60,7 +60,7 @@ class Victim:
         for at in range(0, ROWS, GROUP):
             pq.write_table(pa.table({"id": range(at, at + GROUP)}), folder / f"{at:05d}.parquet")
 
-    def call(self, *, delay: float = 0.15, echo: dict[str, Any] | None = None, **job: Any) -> dict[str, Any]:
+    def call(self, *, delay: float = 0.3, echo: dict[str, Any] | None = None, **job: Any) -> dict[str, Any]:
         """The request as plain data."""
         return {
             "input": str(self.root / "input"),
@@ -128,7 +128,7 @@ class Victim:
         return JobRecord(self.storage, str(self.settings.home), job.id)
 
 
-def until(condition: Callable[[], Any], *, seconds: float = 60) -> None:
+def until(condition: Callable[[], Any], *, seconds: float = 180) -> None:
     """Wait for something that must come."""
     deadline = time.monotonic() + seconds
     while not condition():

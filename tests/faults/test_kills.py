@@ -18,7 +18,7 @@ def test_the_job_outlives_its_client(victim: Victim) -> None:
     client.wait()
     job = victim.submit(call)
     assert job.id == job_id
-    assert job.wait(60) is JobStatus.DONE, job.message
+    assert job.wait(240) is JobStatus.DONE, job.message
     victim.assert_output_is_right()
     assert set(victim.calls().values()) == {1}
 
@@ -31,7 +31,7 @@ def test_a_client_killed_before_the_runner_starts_leaves_a_job_that_can_be_run(v
         client.kill()
         client.wait()
     job = victim.submit(call)
-    assert job.wait(60) is JobStatus.DONE, job.message
+    assert job.wait(240) is JobStatus.DONE, job.message
     victim.assert_output_is_right()
 
 
@@ -49,7 +49,7 @@ def test_a_killed_runner_takes_its_workers_along_and_a_rerun_resumes(victim: Vic
     assert len(committed) < ROWS
     again = victim.submit(victim.call(num_workers=2))
     assert again.id == job.id
-    assert again.wait(60) is JobStatus.DONE, again.message
+    assert again.wait(240) is JobStatus.DONE, again.message
     victim.assert_output_is_right()
     after = victim.calls()
     assert {row for row in after if after[row] > before[row]} == set(range(ROWS)) - committed
@@ -61,7 +61,7 @@ def test_a_killed_replica_is_replaced_and_only_its_shards_are_redone(victim: Vic
     committed = victim.committed(job)
     before = victim.calls()
     kill(victim.worker_pids(job)[-1])
-    assert job.wait(60) is JobStatus.DONE, job.message
+    assert job.wait(240) is JobStatus.DONE, job.message
     victim.assert_output_is_right()
     after = victim.calls()
     assert all(after[row] == before[row] for row in committed)
@@ -71,7 +71,7 @@ def test_a_killed_replica_is_replaced_and_only_its_shards_are_redone(victim: Vic
 def test_a_row_that_kills_its_worker_is_recorded_and_all_others_are_right(victim: Victim) -> None:
     call = victim.call(delay=0, echo={"kill_on": [137]}, on_error="record")
     job = victim.submit(call)
-    assert job.wait(60) is JobStatus.DONE, job.message
+    assert job.wait(240) is JobStatus.DONE, job.message
     import gristmill
 
     rows = gristmill.read_output(victim.output, settings=victim.settings).to_pylist()
@@ -92,7 +92,7 @@ def test_two_clients_at_once_share_one_job_and_no_row_is_done_twice(victim: Vict
 
 
 def test_a_runner_that_slept_through_its_succession_publishes_nothing(victim: Victim) -> None:
-    call = victim.call()
+    call = victim.call(delay=0.15)  # one worker is slow enough
     job = victim.submit(call)
     until(lambda: len(victim.committed(job)) >= 100)
     zombie = victim.runner(job)
@@ -124,12 +124,12 @@ def test_cancelling_ends_the_workers_and_a_rerun_resumes(victim: Victim) -> None
     runner, workers = victim.runner(job), victim.worker_pids(job)
     job.cancel()
     assert job.status in (JobStatus.CANCELLING, JobStatus.CANCELLED)
-    assert job.wait(30) is JobStatus.CANCELLED
-    until(lambda: not any(map(lives, [runner, *workers])), seconds=30)
+    assert job.wait(120) is JobStatus.CANCELLED
+    until(lambda: not any(map(lives, [runner, *workers])), seconds=120)
     committed, before = victim.committed(job), victim.calls()
     again = victim.submit(victim.call(num_workers=2))
     assert again.id == job.id
-    assert again.wait(60) is JobStatus.DONE, again.message
+    assert again.wait(240) is JobStatus.DONE, again.message
     victim.assert_output_is_right()
     after = victim.calls()
     assert all(after[row] == before[row] for row in committed)
@@ -162,13 +162,13 @@ def test_cancelling_a_job_whose_runner_is_gone_says_cancelled(victim: Victim) ->
 
 def test_a_finished_job_is_returned_and_another_request_is_another_job(victim: Victim) -> None:
     job = victim.submit(victim.call(delay=0))
-    assert job.wait(60) is JobStatus.DONE, job.message
+    assert job.wait(240) is JobStatus.DONE, job.message
     same = victim.submit(victim.call(delay=0))
     assert same.id == job.id
     assert set(victim.calls().values()) == {1}
     other = victim.submit(victim.call(delay=0.001))
     assert other.id != job.id
-    assert other.wait(60) is JobStatus.DONE, other.message
+    assert other.wait(240) is JobStatus.DONE, other.message
     assert other.name == job.name
     victim.assert_output_is_right()
 
@@ -177,9 +177,9 @@ def test_a_finished_job_whose_output_is_gone_runs_again(victim: Victim) -> None:
     import shutil
 
     job = victim.submit(victim.call(delay=0))
-    assert job.wait(60) is JobStatus.DONE, job.message
+    assert job.wait(240) is JobStatus.DONE, job.message
     shutil.rmtree(victim.output)
     again = victim.submit(victim.call(delay=0))
-    assert again.wait(60) is JobStatus.DONE, again.message
+    assert again.wait(240) is JobStatus.DONE, again.message
     assert again.id != job.id
     victim.assert_output_is_right()

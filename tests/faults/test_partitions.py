@@ -67,7 +67,7 @@ def output(settings: Settings, root: Path) -> list[tuple[Any, ...]]:
 
 def test_a_killed_job_goes_on_with_the_partitions_that_are_left(settings: Settings, tmp_path: Path) -> None:
     calls = tmp_path / "calls.log"
-    model = Sums(calls, delay=0.1)
+    model = Sums(calls, delay=0.2)
     job = run(settings, tmp_path, model)
     log = CommitLog(Storage(settings), job.request.staging, generation=0)
     until(lambda: any(True for _ in log.segments()))

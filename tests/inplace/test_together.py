@@ -43,13 +43,17 @@ def in_threads(together: Together, values: list[int], *, threads: int, calls: in
 
 def test_each_thread_gets_the_outputs_of_its_own_rows() -> None:
     sizes = []
+    deadline = time.monotonic() + 60
 
     def infer(batch: pa.RecordBatch) -> pa.RecordBatch:
         sizes.append(batch.num_rows)
-        time.sleep(1e-4)  # others come in the meantime
+        time.sleep(1e-4)  # others come in the meantime, during the first call all of them
+        while len(sizes) == 1 and len(together._waiting) < 2 and time.monotonic() < deadline:
+            time.sleep(1e-4)
         return doubled(batch)
 
-    found = in_threads(Together(infer), [1, 10, 100], threads=3, calls=200)
+    together = Together(infer)
+    found = in_threads(together, [1, 10, 100], threads=3, calls=200)
     for value, outputs in found.items():
         assert outputs == [[2 * value, 2 * (value + call)] for call in range(200)]
     assert sum(sizes) == 3 * 200 * 2

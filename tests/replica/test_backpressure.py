@@ -149,7 +149,7 @@ def test_the_window_is_full_again_once_results_have_been_written() -> None:
     assert model.peak == 8
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(1, 60), min_size=1, max_size=30),
     failed=st.sampled_from([0, 1, 2, 7]),

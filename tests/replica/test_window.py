@@ -1,6 +1,7 @@
 """The window of a row model: full across blocks and tasks, results in order."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -113,7 +114,20 @@ def test_results_come_in_order_and_each_bad_row_is_its_own_error() -> None:
 
 
 def test_the_window_is_full_across_blocks_and_never_fuller() -> None:
-    model = Gate()
+    class Held(Gate):
+        async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+            self.flying += 1
+            self.peak = max(self.peak, self.flying)
+            if self.flying == self.window:
+                self.release.set()
+            with contextlib.suppress(TimeoutError):  # however slowly rows come, the first wait until the window is full
+                await asyncio.wait_for(self.release.wait(), 60)
+            self.release.set()
+            await asyncio.sleep(0.001 * (row["x"] % 3))
+            self.flying -= 1
+            return {"y": row["x"]}
+
+    model = Held()
     run(model, items(10, 2, 3))
     assert model.peak == model.window
 
@@ -124,7 +138,7 @@ def test_one_slow_row_does_not_stop_the_others() -> None:
         bench = Bench(model)
         emitted = bench.emitted
         work = asyncio.create_task(bench.window.run(items(4, 2, 5)))
-        await asyncio.sleep(0.3)
+        await until(lambda: bench.window.room.finished_rows == 39)
         flying, before = model.flying, len(emitted)
         model.release.set()
         await work
@@ -148,7 +162,7 @@ def test_finished_blocks_are_emitted_while_the_stream_waits_for_more() -> None:
             yield from second
 
         work = asyncio.create_task(bench.window.run(slow()))
-        await asyncio.sleep(0.3)
+        await until(lambda: len(bench.emitted) >= 3)
         count = len(bench.emitted)
         more.set()
         await work
@@ -207,8 +221,10 @@ def test_a_dead_engine_ends_the_window_and_no_row_has_failed() -> None:
     class Dying(Gate):
         async def infer_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
             if row["x"] == 20:
-                await asyncio.sleep(0.05)
+                await self.release.wait()
                 raise EngineDeadError("out of memory")
+            if row["x"] == 25:  # of the last task
+                self.release.set()
             if row["x"] > 20:
                 await asyncio.sleep(60)
             return {"y": row["x"]}
@@ -241,7 +257,7 @@ def test_what_is_back_when_an_engine_refuses_all_rows_is_emitted_task_by_task() 
             if row["x"] in (7, 12, 13):
                 await asyncio.sleep(60)
             if row["x"] == 24:
-                await asyncio.sleep(0.05)
+                await until(lambda: bench.window.room.finished_rows == 26)  # all others
                 raise EngineRefusedError("no such key")
             return {"y": row["x"]}
 

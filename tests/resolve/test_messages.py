@@ -534,7 +534,7 @@ parts = st.fixed_dictionaries({"type": st.sampled_from(kinds)}, optional=dict.fr
 message = st.fixed_dictionaries({"role": st.just("user"), "content": texts | st.lists(parts, min_size=1, max_size=3)})
 
 
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chats=st.lists(st.lists(message, min_size=1, max_size=3), max_size=4), fetch_local=st.booleans())
 def test_what_the_resolver_lets_pass_is_ready_for_an_engine(
     storage: Storage, tmp_path: Path, chats: list[Any], fetch_local: bool

@@ -113,7 +113,7 @@ def test_in_a_single_run_the_others_are_recorded_as_they_finish_and_the_failed_o
     (run,) = graphql.wait_for_runs(backfill, 1, "STARTED")
     recorded = graphql.until(
         lambda: graphql.materializations("ten_in_one"),
-        60,
+        120,
         lambda: f"nothing is recorded: {graphql.story(run['runId'])}",
     )
     assert graphql.run(run["runId"])["status"] == "STARTED"

@@ -18,7 +18,8 @@ def test_what_a_run_leaves_behind_is_read_over_the_api(graphql):
 
 def test_a_server_leaves_no_process_and_no_folder():
     with Dev("tests.dagster.definitions.harness_alone") as server:
+        parts = {server.webserver(), server.daemon(), server.code_server()}  # each is waited for
         processes = server.processes()
-        assert {server.webserver(), server.daemon(), server.code_server()} <= set(processes)
+        assert parts <= set(processes)
     assert not any(map(lives, processes))
     assert not server.home.exists()

@@ -23,7 +23,7 @@ GROUP = 40
 @pytest.fixture
 def slow(processes: Work) -> Work:
     """A service that takes its time, and rows in ten files."""
-    processes.service.latency = 0.1
+    processes.service.latency = 0.2
     folder = processes.root / "input"
     folder.mkdir()
     for at in range(0, ROWS, GROUP):

@@ -13,7 +13,7 @@ __all__ = ["DEADLY_SEED", "Slow"]
 DEADLY_SEED = 666
 """A row with this seed kills the process that the engine runs in."""
 
-_STEP = 0.005  # seconds
+_STEP = 0.01  # seconds
 
 
 class Slow(LogitsProcessor):

@@ -16,10 +16,12 @@ from tests.vllm_process import ENVIRONMENT
 import gristmill
 from gristmill import InputSpec, JobSpec, JobStatus, OutputSpec, PoolSettings, Settings
 
-LIMIT = 120.0
+LIMIT = 300.0
 ROWS = 200
 TOKENS = 128
 WINDOW = 4
+
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
