@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: settings with a home of their own, and a real server that speaks the S3 protocol."""
 
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -31,6 +32,9 @@ _KEYS = {
 
 hypothesis.settings.register_profile("tests", deadline=None)  # time is not asserted: the machine may be busy
 hypothesis.settings.load_profile("tests")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background, and processes would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # From the start and for good: a fork server keeps the environment of its first use.
 for _name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION"):

@@ -1,10 +1,17 @@
 """`gristmill sql`, as its users have it."""
 
 import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
+from tests.bench import until
 from tests.cli.conftest import Cli
+from tests.engines.openai.server import Service
 
 MODEL = ("--model", "double=python:models:Doubler")
 PICKY = ("-m", "picky=python:models:Picky")
@@ -105,3 +112,56 @@ def test_a_stage_stands_for_its_location(cli: Cli, tmp_path: Path) -> None:
         GRISTMILL_STAGES=json.dumps({"db.s.here": str(cli.folder)}),
     )
     assert ended.json == [{"n": 10}], ended.err
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """A service whose answers take a minute."""
+    found = Service(latency=60.0)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def _interrupt(process: "subprocess.Popen[str]") -> None:
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def _wait_for(process: "subprocess.Popen[str]", text: str) -> None:
+    """Until it says something on its standard error."""
+    assert process.stderr is not None
+    assert any(text in line for line in process.stderr)
+
+
+def test_ctrl_c_ends_a_query_that_asks_a_service(cli: Cli, service: Service) -> None:
+    lab = json.dumps({"lab": {"base_url": service.base_url}})
+    query = "SELECT count(ai_complete('lab', 'p' || i)) FROM range(200000) t(i)"
+    process = cli.start("sql", query, GRISTMILL_ENDPOINTS=lab)
+    until(lambda: service.calls, "it asks nobody")
+    ended = cli.interrupt(process)
+    assert (ended.code, ended.out) == (130, "")
+    assert ended.err.strip().endswith("Interrupted.")
+
+
+GATED = ("sql", "SELECT sum(gated(x)) FROM 'rows.parquet'", "-m", "gated=python:models:Gated")
+
+
+def test_ctrl_c_ends_a_query_with_the_model_s_call(cli: Cli) -> None:
+    process = cli.start(*GATED)
+    cli.wait_at_gate()
+    _interrupt(process)
+    _wait_for(process, "Waiting for the call that runs")
+    cli.open_gate()
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip().splitlines()[-1]) == (130, "", "Interrupted.")
+
+
+def test_a_second_ctrl_c_waits_for_nothing(cli: Cli) -> None:
+    process = cli.start(*GATED)
+    cli.wait_at_gate()
+    _interrupt(process)
+    _wait_for(process, "Waiting for the call that runs")
+    _interrupt(process)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip().splitlines()[-1]) == (130, "", "Interrupted.")

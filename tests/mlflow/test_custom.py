@@ -80,11 +80,40 @@ def test_one_that_was_made_with_more_than_it_must_have_keeps_that(storage: Stora
     assert Path(found.context.path("words")).is_relative_to(tmp_path / "a")
 
 
-def test_classes_and_functions_come_back_as_what_they_are(storage: Storage, tmp_path: Path) -> None:
-    save_custom(Reader, tmp_path / "class", storage)
+class Unbuilt(CustomModel):
+    """Is given as a class, and holds what no pickle can."""
+
+    def __init__(self, context: ModelContext) -> None:
+        super().__init__(context)
+        self.lock = threading.Lock()
+
+    @inference_api
+    def predict(self, df: Any) -> Any:
+        return [len(self.context.artifacts)] * len(df)
+
+
+def test_a_class_is_built_where_it_is_loaded_and_a_function_stays_one(storage: Storage, tmp_path: Path) -> None:
+    save_custom(Unbuilt, tmp_path / "class", storage)
     save_custom(lambda df: df["x"] * 2, tmp_path / "function", storage)
-    assert load_custom(tmp_path / "class").__name__ == "Reader"
+    assert load_custom(tmp_path / "class").predict([1, 2]) == [0, 0]
     assert load_custom(tmp_path / "function")({"x": 4}) == 8
+
+
+def test_a_class_that_cannot_be_built_says_why(storage: Storage, tmp_path: Path) -> None:
+    save_custom(Reader, tmp_path / "class", storage)
+    with pytest.raises(ModelError, match="context has no artifact 'words'"):
+        load_custom(tmp_path / "class")
+
+
+def test_what_was_set_on_a_model_is_kept_where_it_is_no_context_that_it_is_made_of(
+    storage: Storage, tmp_path: Path
+) -> None:
+    for name, models in (("empty", {}), ("full", {"double": lambda x: 2 * x})):
+        model = CustomModel(ModelContext(models=models))
+        model.extra = 5
+        save_custom(model, tmp_path / name, storage)
+    assert load_custom(tmp_path / "empty").extra == 5
+    assert not hasattr(load_custom(tmp_path / "full"), "extra")
 
 
 def test_files_of_one_name_do_each_other_no_harm(storage: Storage, tmp_path: Path) -> None:

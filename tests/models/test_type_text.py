@@ -31,9 +31,13 @@ def nested(inner: st.SearchStrategy[pa.DataType]) -> st.SearchStrategy[pa.DataTy
         inner.map(pa.list_),
         inner.map(pa.large_list),
         st.tuples(inner, st.integers(0, 5)).map(lambda pair: pa.list_(*pair)),
-        fields.map(lambda found: pa.struct([pa.field(*field) for field in found])),
+        fields.map(lambda found: pa.struct([_field(*field) for field in found])),
         inner.map(lambda kind: pa.map_(pa.string(), kind)),
     )
+
+
+def _field(name: str, kind: pa.DataType, nullable: bool) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable or pa.types.is_null(kind))  # Arrow has no other nulls
 
 
 TYPES = st.recursive(st.sampled_from(PRIMITIVES + ODD), nested, max_leaves=6)

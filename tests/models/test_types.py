@@ -1,3 +1,5 @@
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
@@ -43,6 +45,10 @@ def test_what_is_no_type_is_refused_with_its_place(written: object) -> None:
         (None, 0.5, (pa.float64(), False)),
         (None, True, (pa.bool_(), False)),
         (None, [1, 2], (pa.list_(pa.int64()), False)),
+        (list, [1, 2], (pa.list_(pa.int64()), False)),
+        (tuple | None, (1.5,), (pa.list_(pa.float64()), True)),
+        (list, None, (pa.list_(pa.null()), False)),
+        (list[Any], [1, 2], (pa.list_(pa.null()), False)),
         (None, None, (pa.null(), False)),
         (int | str, 1, (pa.null(), False)),
     ],

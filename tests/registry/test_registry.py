@@ -23,6 +23,37 @@ class Odd(CustomModel):
         return df
 
 
+class Fed(CustomModel):
+    """Needs more than a context, so that no class of it can be built."""
+
+    def __init__(self, food: str) -> None:
+        super().__init__()
+        self.food = food
+
+    @inference_api
+    def predict(self, df: Any) -> Any:
+        return df
+
+
+class Plain:
+    """Is built without arguments, and is no `CustomModel`."""
+
+    def __init__(self) -> None:
+        self.added = 1.0
+
+    @inference_api(inputs={"a": "double"}, outputs={"sum": "double"})
+    def plus(self, rows: Any) -> Any:
+        return {"sum": [value + self.added for value in rows["a"]]}
+
+
+class Contextual(Plain):
+    """Needs a context."""
+
+    def __init__(self, context: ModelContext) -> None:
+        super().__init__()
+        self.added += len(context.models)
+
+
 def test_a_model_that_was_logged_is_found(registry: Registry) -> None:
     version = registry.log_model(
         Doubler(), model_name="Größe 1", version_name="v1", comment="first", metrics={"auc": 0.9, "n": 3}
@@ -34,6 +65,12 @@ def test_a_model_that_was_logged_is_found(registry: Registry) -> None:
     assert again.functions() == version.functions()
     assert list(again.functions()) == ["predict", "count"]
     assert again.default_function is None
+
+
+@pytest.mark.parametrize("model", [Plain, Contextual, f"python:{__name__}:Contextual", Contextual(ModelContext())])
+def test_a_class_runs_as_an_object_of_it_does(registry: Registry, model: Any) -> None:
+    version = registry.log_model(model, model_name="m", sample_input_data=[{"a": 1.0}])
+    assert version.run([{"a": 1.5}], function_name="plus")[0]["sum"] == 2.5
 
 
 def test_models_are_listed_by_name(registry: Registry) -> None:
@@ -86,6 +123,8 @@ def test_a_model_of_plain_mlflow_is_found_by_a_name_that_none_is_given_here(
         ({"sample_input_data": []}, "sample_input_data: give at least one row"),
         ({"pip_requirements": "pillow"}, "pip_requirements: give a list"),
         ({"pip_requirements": 5}, "pip_requirements: give a list"),
+        ({"pip_requirements": ["pillow", "not a req ==="]}, "pip_requirements: 'not a req ===' is nothing that pip"),
+        ({"model": Fed}, r"the class Fed needs arguments \(food\)"),
         ({"pip_requirements": ["x @ git+https://me:token@host/x"]}, "pip_requirements: an address holds"),
         ({"pip_requirements": ["-r requirements.txt"]}, "no single requirement"),
         ({"options": {"python_version": "3.11"}}, "options.python_version: has no meaning here"),

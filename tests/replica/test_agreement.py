@@ -1,5 +1,6 @@
 """Fitting results to the columns that all workers agree on."""
 
+import datetime as dt
 import threading
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ def batch(values: list[object], kind: pa.DataType | None = None) -> pa.RecordBat
         ([None, None], None, pa.list_(pa.float32())),
         (["a"], pa.string(), pa.large_string()),
         ([[1, 2]], pa.list_(pa.int64()), pa.list_(pa.float64())),
+        ([{"a": 1, "b": None}], pa.struct({"a": pa.int32()}), pa.struct({"a": pa.int64(), "b": pa.int64()})),
     ],
 )
 def test_what_loses_nothing_is_cast(values: list[object], kind: pa.DataType, wanted: pa.DataType) -> None:
@@ -37,6 +39,8 @@ def test_what_loses_nothing_is_cast(values: list[object], kind: pa.DataType, wan
         (["7", "8"], pa.int64(), [0, 1]),
         ([1, 2**40], pa.int32(), [1]),
         ([True], pa.int64(), [0]),
+        ([dt.datetime.fromisoformat(moment) for moment in ("2024-01-02", "2024-01-02T03:00")], pa.date32(), [1]),
+        ([{"a": 1, "c": 2}], pa.struct({"a": pa.int64(), "b": pa.int64()}), [0]),
     ],
 )
 def test_what_would_lose_something_is_an_error_of_that_row(

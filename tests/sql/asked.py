@@ -1,6 +1,8 @@
 """SQL that asks a service of the tests' own over real HTTP."""
 
+import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +54,18 @@ class Asked:
         """Another connection, with other settings of the endpoint."""
         return gristmill.sql.connect(database, settings=_settings(self.settings, self.service, **endpoint), models=())
 
+    def hold(self, many: int) -> None:
+        """Keep answers back until so many requests are in at once; for half a minute at most."""
+        self.service.most = 0
+
+        async def held(_: Any) -> None:
+            for _ in range(3_000):
+                if self.service.most >= many:
+                    return
+                await asyncio.sleep(0.01)
+
+        self.service.script = held
+
     @property
     def body(self) -> dict[str, Any]:
         """The last request."""
@@ -89,6 +103,10 @@ def asked(asked_service: Service, settings: Settings, tmp_path: Any) -> Iterator
     stage.joinpath("clip.webm").write_bytes(b"\x1a\x45\xdf\xa3\x87\x42\x82\x84webm" + bytes(100))
     stage.joinpath("note.png").write_bytes(b"no picture at all, but a note")
     service = asked_service
+    for _ in range(1_000):  # requests that an earlier query has left
+        if service._now == 0:
+            break
+        time.sleep(0.01)
     service.script, service.latency, service.most = None, 0.0, 0
     service.calls.clear()
     mine = _settings(settings.model_copy(update={"stages": {"my_stage": str(stage)}}), service)

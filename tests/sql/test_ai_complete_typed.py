@@ -71,6 +71,23 @@ def test_a_value_that_is_no_object_is_asked_for_within_one(
     assert wanted(asked)["properties"] == {"value": schema}
 
 
+@pytest.mark.parametrize(
+    ("kind", "answer", "value"),
+    [
+        ("INTEGER", "5", 5),
+        ("VARCHAR[]", '["a"]', ["a"]),
+        ("JSON", '{"a": 1}', '{"a":1}'),
+        ("INTEGER", '"five"', None),
+        ("INTEGER", '{"number": 5}', None),
+    ],
+)
+def test_a_value_that_stands_by_itself_is_taken_too(asked: Asked, kind: str, answer: str, value: Any) -> None:
+    answers(asked, answer)
+    told = asked.one(f"SELECT {call(repr(kind), ', return_error_details => true')}")
+    assert told["value"] == value
+    assert (told["error"] is None) == (value is not None)
+
+
 def test_maps_and_what_is_nested_are_objects_and_arrays(asked: Asked) -> None:
     answers(asked, '{"tags": {"a": 1.5}, "rows": [{"day": "2026-01-02"}]}')
     made = call("'TYPE OBJECT(tags MAP(STRING, DOUBLE), rows ARRAY(OBJECT(day DATE NOT NULL)))'")

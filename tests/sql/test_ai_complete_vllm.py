@@ -3,7 +3,6 @@
 import contextlib
 import json
 
-import pytest
 from tests.chat_service import ChatService
 
 import gristmill.sql

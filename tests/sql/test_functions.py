@@ -158,6 +158,35 @@ def test_names_are_made_fit_for_sql_and_do_not_take_those_of_others(con: Any, se
         sql.connect(settings=settings, models={"a b": "churn.joblib", "a-b": Shop()})
 
 
+@pytest.mark.parametrize("name", ["ai_complete", "prompt", "to_file", "read_file"])
+def test_functions_of_gristmill_s_own_are_nobody_s_names(con: Any, settings: Settings, name: str) -> None:
+    told = rf"'{name}' is a function of Gristmill's own already.* --model another_name="
+    with pytest.raises(SpecError, match=told):
+        sql.register(con, settings=settings, models={name: "echo:row"})
+    with pytest.raises(SpecError, match=told):
+        sql.register_model(con, name, SHOP, function_name="halve", settings=settings)
+
+
+def test_what_a_rollback_has_taken_away_is_registered_again(settings: Settings) -> None:
+    with duckdb.connect() as own:
+        for _ in range(2):
+            own.execute("BEGIN")
+            sql.register(own, settings=settings, models={"shop": SHOP})
+            assert one(own, "SELECT shop_halve(4.0)") == 2.0
+            own.execute("ROLLBACK")
+            with pytest.raises(duckdb.CatalogException):
+                own.sql("SELECT shop_halve(4.0)")
+        sql.register(own, settings=settings, models={"shop": SHOP})
+        query = "SELECT count(*) FROM duckdb_functions() WHERE starts_with(function_name, '_gristmill_')"
+        known = one(own, query)
+        sql.register(own, settings=settings, models={"shop": SHOP})
+        assert one(own, query) == known
+        own.execute("ATTACH ':memory:' AS other; USE other")
+        sql.register(own, settings=settings, models={"shop": SHOP})
+        assert one(own, "SELECT shop_halve(4.0)") == 2.0
+        assert one(own, "SELECT read_file(NULL)") is None
+
+
 def test_registering_again_replaces(con: Any, settings: Settings) -> None:
     sql.register_model(con, "it", SHOP, function_name="halve", settings=settings)
     assert one(con, "SELECT it(8)") == 4.0

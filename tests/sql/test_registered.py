@@ -11,9 +11,10 @@ from sklearn.linear_model import LogisticRegression
 from tests.model_registry import ModelRegistry
 
 from gristmill import sql
-from gristmill.errors import ModelError
+from gristmill.errors import ModelError, SpecError
 from gristmill.registry.registry import Registry
 from gristmill.settings import Settings
+from gristmill.sql.statement import opened, reported
 
 ROWS = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [0.0, 1.0, 0.0, 1.0]})
 
@@ -50,3 +51,44 @@ def test_where_nothing_was_registered_yet_no_store_is_made(settings: Settings) -
     with sql.connect(settings=settings) as con:
         assert one(con, "SELECT 1") == 1
     assert not list(Path(settings.home).glob("registry/*"))
+
+
+def test_a_model_with_an_odd_name_hurts_only_the_query_that_calls_it(model_registry: ModelRegistry) -> None:
+    settings = model_registry.settings
+    registry = Registry(settings=settings)
+    for name, labels in (
+        ("churn", [0, 1, 0, 1]),
+        ("Churn", [10, 11, 10, 11]),
+        ("___", [0, 1, 0, 1]),
+        ("fine", [2, 3, 2, 3]),
+    ):
+        model = LogisticRegression(C=1e6).fit(ROWS, np.array(labels))
+        registry.log_model(model, model_name=name, version_name="v1", sample_input_data=ROWS)
+    both = r"could be a function of 'models:/\w+/1' or of 'models:/\w+/1'; give another name: register_model\(con, "
+    with sql.connect(settings=settings) as con:
+        assert one(con, "SELECT fine(1, 1)") == 3
+        with pytest.raises(
+            duckdb.Error, match=f"'churn_predict' {both}'another_name', 'models:/.hurn/1'\\), or --model"
+        ):
+            con.sql("SELECT churn_predict(1, 1)").fetchall()
+        with pytest.raises(duckdb.Error, match=f"'churn' {both}"):
+            con.sql("SELECT churn(1, 1)").fetchall()
+        with pytest.raises(
+            duckdb.Error, match="'___' of the registry has no letter or digit.*--model another_name=models"
+        ):
+            con.sql("SELECT ___(1, 1)").fetchall()
+        sql.register_model(con, "churn", "models:/Churn", settings=settings)
+        assert one(con, "SELECT churn_predict(1, 1)") == 11
+        with pytest.raises(SpecError, match=f"'churn_.*' {both}"):
+            sql.register(con, settings=settings, models=["churn", "Churn"])
+        with pytest.raises(SpecError, match="'___' of the registry has no letter or digit"):
+            sql.register(con, settings=settings, models=["___"])
+    query = "SELECT churn(1, 1) + fine(1, 1)"
+    with opened(query, database=":memory:", models={"churn": "models:/Churn"}, settings=settings) as (con, _):
+        assert one(con, query) == 14
+    with (
+        opened("SELECT churn(1, 1)", database=":memory:", models={}, settings=settings) as (con, text),
+        pytest.raises(SpecError, match=f"'churn' {both}"),
+        reported(text),
+    ):
+        con.sql(text).fetchall()

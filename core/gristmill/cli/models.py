@@ -6,6 +6,7 @@ import typer
 
 from gristmill.cli import console
 from gristmill.cli.exits import handled
+from gristmill.cli.modules import find_modules_here
 from gristmill.wording.text import count, cut, one_line
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def log(
 
     Its first version becomes the default. Loading a pickled file runs its code.
     """
+    find_modules_here()
     with handled(as_json=as_json), console.results_only():
         there = _registry(registry)
         version = there.log_model(

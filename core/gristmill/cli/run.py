@@ -2,13 +2,13 @@
 
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gristmill.cli import console, request
 from gristmill.cli.exits import DONE, handled
+from gristmill.cli.modules import find_modules_here
 from gristmill.cli.reattach import Reattach
 from gristmill.spec.enums import OnError, SaveMode
 
@@ -284,9 +284,7 @@ def _submit(
     if files is None and files_column is not None:
         raise SpecError(f"--files-column {files_column!r} names the column of a listing; give --files REGEX with it")
     handling = request.column_handling(columns)
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)  # so that python:module:Class finds a module that lies here
+    find_modules_here()
 
     from gristmill import InputSpec, JobSpec, OutputSpec, list_files, run_batch
 

@@ -2,15 +2,20 @@
 
 import contextlib
 import itertools
+import os
+import signal
 import sys
+import threading
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from gristmill.cli import console
-from gristmill.cli.exits import handled
+from gristmill.cli.exits import INTERRUPTED, handled
+from gristmill.cli.modules import find_modules_here
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +32,8 @@ A model that is not registered, its answers in a file:
 """
 
 _SHOWN = 20
+_PATIENCE = 1.0
+"""Seconds after which somebody who has pressed Ctrl-C is told what is waited for."""
 
 
 class Form(StrEnum):
@@ -88,9 +95,7 @@ def sql(
         kind = form or _form_of(output)
         if kind is Form.PARQUET and output is None:
             raise SpecError("--format parquet: it is no text; give --output FILE with it")
-        here = str(Path.cwd())
-        if here not in sys.path:
-            sys.path.insert(0, here)  # so that python:module:Class finds a module that lies here
+        find_modules_here()
         settings = Settings.load()
         stdout = sys.stdout
         with (
@@ -98,18 +103,65 @@ def sql(
             opened(text, database=database, models=_models(model or []), settings=settings) as (connection, resolved),
             reported(text),
         ):
-            if explain:
-                _explain(connection, resolved, stdout)
-                return
-            relation = connection.sql(resolved)
-            if relation is None:
-                console.note("done", style="dim")
-                return
-            reader = named_apart(relation.to_arrow_reader(16_384))
-            if kind is Form.TABLE:
-                _table(reader, limit, stdout)
-            else:
-                _write(reader, kind, output, stdout)
+
+            def answer() -> None:
+                if explain:
+                    _explain(connection, resolved, stdout)
+                    return
+                relation = connection.sql(resolved)
+                if relation is None:
+                    console.note("done", style="dim")
+                    return
+                reader = named_apart(relation.to_arrow_reader(16_384))
+                if kind is Form.TABLE:
+                    _table(reader, limit, stdout)
+                else:
+                    _write(reader, kind, output, stdout)
+
+            _interruptible(connection, answer)
+
+
+def _interruptible(connection: Any, work: Callable[[], None]) -> None:
+    """Run a query so that Ctrl-C ends it: the thread that waits within DuckDB is told of none before its end.
+
+    What a model is doing cannot be broken off: the query ends with its call, or at once by a second Ctrl-C.
+    """
+    failed: list[BaseException] = []
+    ended = threading.Lock()  # no event: an interrupt within a condition leaves it locked
+    ended.acquire()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            failed.append(error)
+        finally:
+            ended.release()
+
+    thread = threading.Thread(target=run, name="query", daemon=True)
+    try:
+        thread.start()
+        ended.acquire()
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, _leave)
+        connection.interrupt()
+        is_told = False
+        while thread.is_alive() and not ended.acquire(timeout=_PATIENCE):
+            if not is_told:
+                console.note("Waiting for the call that runs; Ctrl-C once more leaves at once.", style="dim")
+                is_told = True
+            connection.interrupt()  # again: the first may have fallen between two statements
+        raise
+    if failed:
+        raise failed[0]
+
+
+def _leave(*_: object) -> NoReturn:
+    """The end of a process whose query does not end."""
+    try:
+        console.note("Interrupted.")
+    finally:
+        os._exit(INTERRUPTED)
 
 
 def _models(texts: list[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gristmill.models.exact import exact_array, exact_cast
 from gristmill.models.signature import Feature
 
 __all__ = ["output_name", "to_output"]
@@ -27,7 +28,7 @@ def to_output(result: Any, rows: int | None, declared: tuple[Feature, ...] | Non
         declared: the columns that the function promised; they are put in this order and cast to these types.
 
     Raises:
-        ValueError: another number of rows, or other columns than promised.
+        ValueError: another number of rows, other columns or fields than promised, or a value that would be cut.
         TypeError: it is none of these.
         pyarrow.ArrowInvalid: values that do not fit the promised type, or each other.
 
@@ -67,7 +68,7 @@ def _columns(result: Any, single: Feature | None, kinds: Mapping[str, pa.DataTyp
     if isinstance(result, pa.Array | pa.ChunkedArray):
         return {single.name if single else output_name(0): result}
     if isinstance(result, Mapping):
-        return {str(name): _array(values, kinds.get(str(name).lower())) for name, values in result.items()}
+        return {str(name): _array(values, kinds.get(str(name).lower()), str(name)) for name, values in result.items()}
     library = type(result).__module__.partition(".")[0]
     if library == "pandas":
         return _of_pandas(result, single, kinds)
@@ -84,18 +85,24 @@ def _columns(result: Any, single: Feature | None, kinds: Mapping[str, pa.DataTyp
     if hasattr(result, "ndim") and hasattr(result, "dtype"):
         return _of_numpy(result, single)
     if isinstance(result, Sequence) and not isinstance(result, str | bytes):
-        if (
-            result
-            and all(isinstance(item, Mapping) for item in result)
-            and not (single and pa.types.is_struct(single.type))
-        ):
+        if result and all(isinstance(item, Mapping) for item in result):
             names = {str(name): None for item in result for name in item}
-            return {name: _array([item.get(name) for item in result], kinds.get(name.lower())) for name in names}
-        return {single.name if single else output_name(0): _array(list(result), single.type if single else None)}
+            if single is None or not pa.types.is_struct(single.type) or _are_rows(names, single):
+                return {
+                    name: _array([item.get(name) for item in result], kinds.get(name.lower()), name) for name in names
+                }
+        name = single.name if single else output_name(0)
+        return {name: _array(list(result), single.type if single else None, name)}
     raise TypeError(
         f"the model returned {type(result).__name__}; return a DataFrame, a Series, a numpy array, a list, "
         "a dict of columns, or an Arrow table or record batch"
     )
+
+
+def _are_rows(names: Mapping[str, None], single: Feature) -> bool:
+    """Whether dicts are rows with the one column, and not the values of that struct."""
+    own = {field.name for field in single.type}
+    return [name.lower() for name in names] == [single.name.lower()] and own.isdisjoint(names)
 
 
 def _unique(names: Sequence[str], columns: Sequence[Any]) -> dict[str, Any]:
@@ -105,19 +112,27 @@ def _unique(names: Sequence[str], columns: Sequence[Any]) -> dict[str, Any]:
     return dict(zip(names, columns, strict=True))
 
 
-def _array(values: Any, kind: pa.DataType | None) -> Any:
+def _array(values: Any, kind: pa.DataType | None, name: str) -> Any:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
     wanted = None if kind is None or pa.types.is_null(kind) else kind
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
+    from_pandas = False
     if hasattr(values, "ndim") and hasattr(values, "dtype"):
-        if type(values).__module__.startswith("pandas"):
-            return pa.array(values, type=wanted, from_pandas=True)
+        from_pandas = type(values).__module__.startswith("pandas")
         if values.ndim > 1:
             return _nested(values)
-        return pa.array(values) if wanted is None or values.dtype != object else pa.array(values, type=wanted)
-    return pa.array(values if isinstance(values, list) else list(values), type=wanted)
+        if values.dtype != object:  # `_cast` does the rest; pandas has forms of its own for text and lists
+            typed = wanted if from_pandas and values.dtype.kind != "M" else None
+            return pa.array(values, type=typed, from_pandas=from_pandas)
+    elif not isinstance(values, list):
+        values = list(values)
+    return (
+        pa.array(values, from_pandas=from_pandas)
+        if wanted is None
+        else exact_array(values, wanted, what=name, from_pandas=from_pandas)
+    )
 
 
 def _nested(values: Any) -> pa.Array:
@@ -131,26 +146,28 @@ def _nested(values: Any) -> pa.Array:
 def _of_pandas(result: Any, single: Feature | None, kinds: Mapping[str, pa.DataType]) -> dict[str, Any]:
     if not hasattr(result, "columns"):
         name = single.name if single else str(result.name) if result.name is not None else output_name(0)
-        return {name: _array(result, single.type if single else None)}
+        return {name: _array(result, single.type if single else None, name)}
     names = [output_name(name) if isinstance(name, int) else str(name) for name in result.columns]
     if single is not None and len(names) == 1 and isinstance(result.columns[0], int):
         names = [single.name]
     series = [result.iloc[:, place] for place in range(len(names))]
-    return _unique(names, [_array(column, kinds.get(name.lower())) for name, column in zip(names, series, strict=True)])
+    return _unique(
+        names, [_array(column, kinds.get(name.lower()), name) for name, column in zip(names, series, strict=True)]
+    )
 
 
 def _of_numpy(result: Any, single: Feature | None) -> dict[str, Any]:
     if result.ndim == 0:
         raise TypeError("the model returned a single value; return one for each row")
     if single is not None:
-        return {single.name: _array(result, single.type)}
+        return {single.name: _array(result, single.type, single.name)}
     if result.ndim == 1:
-        return {output_name(0): _array(result, None)}
+        return {output_name(0): _array(result, None, output_name(0))}
     if result.ndim > 2:
         return {output_name(0): _nested(result)}
     if not result.flags.f_contiguous:
         result = result.copy(order="F")
-    return {output_name(place): _array(result[:, place], None) for place in range(result.shape[1])}
+    return {output_name(place): _array(result[:, place], None, output_name(place)) for place in range(result.shape[1])}
 
 
 def _as_declared(columns: Mapping[str, Any], declared: tuple[Feature, ...]) -> dict[str, Any]:
@@ -170,7 +187,7 @@ def _cast(column: Any, feature: Feature) -> Any:
     if pa.types.is_null(feature.type) or column.type == feature.type:
         return column
     try:
-        return column.cast(feature.type)
+        return exact_cast(column, feature.type, what=feature.name)
     except pa.ArrowException as error:
         raise type(error)(f"the output {feature.name!r} is declared as {feature.type}: {error}") from error
 

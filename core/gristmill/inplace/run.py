@@ -11,13 +11,12 @@ from gristmill.inplace.answers import Answers, answers_of
 from gristmill.inplace.cache import loaded_functions
 from gristmill.inplace.call import call_of
 from gristmill.inplace.form import form_of, source_of
-from gristmill.inplace.target import target_of
+from gristmill.inplace.target import storage_for, target_of
 from gristmill.inputs.listing import FileListing
 from gristmill.settings import Settings
 from gristmill.spec.enums import OnError
 from gristmill.spec.input import InputSpec
 from gristmill.spec.job import JobSpec
-from gristmill.storage.storage import Storage
 from gristmill.submission.checks import check_output_columns
 
 __all__ = ["run"]
@@ -68,7 +67,7 @@ def run(
         >>> run("echo:", pa.table({"x": [1, 2]})).to_pydict()
         {'x': [1, 2], 'echo': ['{"x": 1}', '{"x": 2}']}
     """
-    storage = Storage(Settings.load() if settings is None else settings)
+    storage = storage_for(Settings.load() if settings is None else settings, inference_engine_options)
     chosen = JobSpec(on_error=on_error, max_batch_rows=max_batch_rows)
     spec = InputSpec(
         params=None if params is None else dict(params),

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,13 @@ from gristmill.engines.registry import engine_for, load_engine
 from gristmill.errors import ModelError
 from gristmill.models.objects import ModelObject, object_kind
 from gristmill.models.signature import Signature
+from gristmill.settings import Settings
 from gristmill.spec.engine import EngineOptions
 from gristmill.storage.storage import Storage
 from gristmill.submission.checks import choose_function
 from gristmill.submission.model import OBJECT, FoundModel, content_of, find_model
 
-__all__ = ["Target", "found_model", "target_of"]
+__all__ = ["Target", "found_model", "storage_for", "target_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Target:
         options: the engine's options.
         function: the function's name.
         signature: the function's.
-        key: the same text for the same function of the same model; None for an object, which nothing tells again.
+        key: the same for the same function of the same model, asked at the same endpoints; None for an object, which
+            nothing tells again.
     """
 
     model: str | ModelObject
@@ -40,7 +42,20 @@ class Target:
     options: Mapping[str, Any]
     function: str
     signature: Signature
-    key: str | None
+    key: Hashable | None
+
+
+def storage_for(settings: Settings, engine_options: Mapping[str, Any] | None) -> Storage:
+    """Storage with the settings, which know the service of ours that engine options name as an endpoint.
+
+    Raises:
+        ServiceFailedError: the service has ended.
+    """
+    if isinstance(engine_options, Mapping) and "endpoint" in engine_options:
+        from gristmill.services.endpoint import with_service
+
+        settings = with_service(settings, engine_options, pool="inline")
+    return Storage(settings)
 
 
 def found_model(model: Any, storage: Storage, engine_options: Mapping[str, Any] | None = None) -> FoundModel:
@@ -80,7 +95,7 @@ def target_of(
     if found.local is None:
         return Target(found.model, found.engine, found.options, function, signature, None)
     told = [found.local, found.digests, found.engine.name, found.options, function]
-    key = json.dumps(told, sort_keys=True, default=repr)
+    key = json.dumps(told, sort_keys=True, default=repr), frozenset(storage.settings.endpoints.items())
     return Target(found.local, found.engine, found.options, function, signature, key)
 
 

@@ -7,8 +7,8 @@
     model/artifacts/0/...    the context's files, each in a folder of its own
 
 A `CustomModel` that is made of nothing but a context, with models or files, is built again from its class and its
-context where it is loaded, as when it was first made; files are then where they were copied to. Any other object is
-loaded as it was, and paths of its context's files in it lead to the copies.
+context where it is loaded, as when it was first made; files are then where they were copied to. A class is built where
+it is loaded, too. Any other object is loaded as it was, and paths of its context's files in it lead to the copies.
 """
 
 import errno
@@ -23,7 +23,7 @@ from typing import Any
 
 from gristmill.errors import GristmillError, MissingExtraError, ModelError
 from gristmill.models.custom import CustomModel, ModelContext
-from gristmill.models.objects import modules_by_value
+from gristmill.models.objects import instance_of, modules_by_value
 from gristmill.storage.location import is_local
 from gristmill.storage.storage import Storage
 
@@ -178,7 +178,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load_custom(folder: str | Path) -> Any:
-    """The custom model, class or function that `save_custom` wrote; its context's files are those in the folder.
+    """The custom model or function that `save_custom` wrote; its context's files are those in the folder.
+
+    Of a class it is an object: see `gristmill.models.objects.instance_of`.
 
     Args:
         folder: the model's folder, which holds `model/`.
@@ -195,6 +197,7 @@ def load_custom(folder: str | Path) -> Any:
         if context["builds"]:
             owner, models = value
             return owner(ModelContext(models=models, artifacts=artifacts))
+        value = instance_of(value)
     except GristmillError:
         raise
     except ModuleNotFoundError as error:

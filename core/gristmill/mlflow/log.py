@@ -26,6 +26,9 @@ LOADER = "gristmill.registry.pyfunc"
 """The module by which plain MLflow loads the forms that are Gristmill's own."""
 
 _PASSWORD = re.compile(r"://[^/\s@]+@")
+_ADDRESS = re.compile(r"[a-z+]+://")
+_REMARK = re.compile(r"\s+(?:#|--)")
+"""What pip takes after a requirement: a comment, or its options."""
 _EXTRAS = {"pytorch": "transformers", "sentence_transformers": "transformers", "transformers": "transformers"}
 
 
@@ -33,7 +36,7 @@ def check_requirements(given: Sequence[str] | None) -> tuple[str, ...]:
     """The packages that a model needs, as pip reads them.
 
     Raises:
-        SpecError: it is no list of requirements, or an address in it holds a password.
+        SpecError: it is no list of requirements, one of them is none, or an address in it holds a password.
 
     Example:
         >>> check_requirements(["pillow", "torch>=2.4,<3"])
@@ -52,7 +55,23 @@ def check_requirements(given: Sequence[str] | None) -> tuple[str, ...]:
                 "pip_requirements: an address holds a user or password, which would be stored with the model; "
                 "leave it out and let pip's own configuration hold it"
             )
+        if not _is_requirement(line.strip()):
+            raise SpecError(f"pip_requirements: {line!r} is nothing that pip reads; write it like 'pillow>=11'")
     return tuple(line.strip() for line in given)
+
+
+def _is_requirement(line: str) -> bool:
+    if line.startswith(("-", ".", "/")) or _ADDRESS.match(line) or line.endswith((".whl", ".tar.gz", ".zip")):
+        return True  # an option, or where a package lies: that is between pip and the place
+    try:
+        from packaging.requirements import InvalidRequirement, Requirement
+    except ImportError:  # it comes with MLflow, without which nothing is stored anyway
+        return True
+    try:
+        Requirement(_REMARK.split(line, maxsplit=1)[0])
+    except InvalidRequirement:
+        return False
+    return True
 
 
 def save_model(

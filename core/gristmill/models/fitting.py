@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.types as kinds
 
 from gristmill.models.signature import Feature
-from gristmill.models.types import stored_type
+from gristmill.models.types import is_list, stored_type
 
 __all__ = ["fits", "misfits"]
 
@@ -24,8 +24,8 @@ def fits(given: pa.DataType, wanted: pa.DataType) -> bool:
     given, wanted = stored_type(given), stored_type(wanted)
     if given == wanted or kinds.is_null(given) or kinds.is_null(wanted):
         return True
-    if _is_list(wanted):
-        return _is_list(given) and _lists_fit(given, wanted)
+    if is_list(wanted):
+        return is_list(given) and _lists_fit(given, wanted)
     if kinds.is_struct(wanted):
         return kinds.is_struct(given) and _structs_fit(given, wanted)
     if kinds.is_map(wanted):
@@ -82,16 +82,6 @@ def _lists_fit(given: pa.DataType, wanted: pa.DataType) -> bool:
 def _structs_fit(given: pa.DataType, wanted: pa.DataType) -> bool:
     there = {field.name: field.type for field in given}
     return all(field.name in there and fits(there[field.name], field.type) for field in wanted)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(
-        kinds.is_list(kind)
-        or kinds.is_large_list(kind)
-        or kinds.is_fixed_size_list(kind)
-        or kinds.is_list_view(kind)
-        or kinds.is_large_list_view(kind)
-    )
 
 
 def _is_number(kind: pa.DataType) -> bool:

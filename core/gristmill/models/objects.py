@@ -24,6 +24,7 @@ from gristmill.storage.storage import Storage
 __all__ = [
     "ModelObject",
     "ObjectKind",
+    "check_class",
     "instance_of",
     "load_object",
     "modules_by_value",
@@ -107,23 +108,32 @@ def instance_of(model: Any) -> Any:
     Raises:
         ModelError: the class needs more than that.
     """
-    if not isinstance(model, type):
-        return model
+    return model(**_arguments(model)) if isinstance(model, type) else model
+
+
+def check_class(model: Any) -> None:
+    """Refuse a class that `instance_of` could not build, without building it; an object is no class.
+
+    Raises:
+        ModelError: it needs more than a context.
+    """
+    if isinstance(model, type):
+        _arguments(model)
+
+
+def _arguments(model: type) -> dict[str, Any]:
     required = [
-        parameter
+        parameter.name
         for parameter in inspect.signature(model).parameters.values()
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-    if not required:
-        return model()
-    if [parameter.name for parameter in required] == ["context"]:
-        return model(context=ModelContext())
-    names = ", ".join(parameter.name for parameter in required)
-    raise ModelError(
-        f"the class {model.__qualname__} needs arguments ({names}): "
-        "give an object of it, or a function without arguments that returns one"
-    )
+    if required and required != ["context"]:
+        raise ModelError(
+            f"the class {model.__qualname__} needs arguments ({', '.join(required)}): "
+            "give an object of it, or a function without arguments that returns one"
+        )
+    return {name: ModelContext() for name in required}
 
 
 def _import(target: str) -> Any:

@@ -170,7 +170,8 @@ def _too_large(value: int, wanted: pa.DataType, *, what: str) -> SpecError:
 
 def _check_list(value: Any, wanted: pa.DataType, *, what: str) -> list[Any]:
     if not isinstance(value, list | tuple):
-        raise SpecError(f"{what}: must be a list of {wanted.value_type}, not {type(value).__name__} (given: {value!r})")
+        of = "" if pa.types.is_null(wanted.value_type) else f" of {wanted.value_type}"
+        raise SpecError(f"{what}: must be a list{of}, not {type(value).__name__} (given: {value!r})")
     if pa.types.is_fixed_size_list(wanted) and len(value) != wanted.list_size:
         raise SpecError(f"{what}: must have {wanted.list_size} items, not {len(value)} (given: {value!r})")
     return [check_value(item, wanted.value_type, what=f"{what}[{place}]") for place, item in enumerate(value)]

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from gristmill.errors import ModelError
 
-__all__ = ["annotated_type", "arrow_type", "stored_type"]
+__all__ = ["annotated_type", "arrow_type", "is_list", "stored_type"]
 
 _NAMES = {
     "any": pa.null(),
@@ -97,7 +97,10 @@ def annotated_type(annotation: Any, default: Any) -> tuple[pa.DataType, bool]:
         nullable = len(members) < len(typing.get_args(annotation))
         annotation = members[0] if len(members) == 1 else Any
     found = _annotation(annotation)
-    return (_of_value(default) if found is None else found), nullable
+    says_nothing_of_items = found == pa.list_(pa.null()) and not typing.get_args(annotation)
+    if found is None or (says_nothing_of_items and isinstance(default, list | tuple)):
+        found = _of_value(default)
+    return found, nullable
 
 
 def _annotation(annotation: Any) -> pa.DataType | None:
@@ -135,3 +138,15 @@ def stored_type(kind: pa.DataType) -> pa.DataType:
             kind = kind.value_type
         else:
             return kind
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether it is a list of any length, of one length, or of views."""
+    checks = pa.types
+    return bool(
+        checks.is_list(kind)
+        or checks.is_large_list(kind)
+        or checks.is_fixed_size_list(kind)
+        or checks.is_list_view(kind)
+        or checks.is_large_list_view(kind)
+    )

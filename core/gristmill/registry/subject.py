@@ -20,7 +20,7 @@ from gristmill.errors import ModelError, SpecError
 from gristmill.huggingface import TransformersPipeline
 from gristmill.mlflow.flavor import Flavor, flavor_of
 from gristmill.mlflow.stored import Form
-from gristmill.models.objects import load_object
+from gristmill.models.objects import check_class, load_object
 from gristmill.models.reference import normalize_model, parse_reference
 from gristmill.models.signature import Feature, Signature
 from gristmill.storage.storage import Storage
@@ -80,7 +80,7 @@ def subject_of(model: Any, storage: Storage) -> Subject:
         storage: resolves paths.
 
     Raises:
-        ModelError: it is no model, or it cannot be found or loaded.
+        ModelError: it is no model, it cannot be found or loaded, or it is a class that needs more than a context.
         MissingExtraError: a library that it takes is not installed.
     """
     if isinstance(model, str | os.PathLike):
@@ -89,6 +89,7 @@ def subject_of(model: Any, storage: Storage) -> Subject:
     if flavor == "checkpoint":
         return _checkpoint(model, storage)
     if flavor in ("custom", "function"):
+        check_class(model)
         return _told(model, flavor, describe_custom(model) if flavor == "custom" else describe_function(model))
     if flavor == "transformers":
         return _pipeline(model)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.types as kinds
 
+from gristmill.models.exact import exact_cast
 from gristmill.replica.messages import Event, Proposed
 from gristmill.spec.row_error import RowError
 
@@ -80,14 +81,15 @@ def _family(kind: pa.DataType) -> str:
     return str(kind.id)
 
 
-def _fit(column: pa.Array, kind: pa.DataType) -> pa.Array:
+def _fit(column: pa.Array, field: pa.Field) -> pa.Array:
+    kind = field.type
     if kinds.is_dictionary(column.type):
         column = column.dictionary_decode()
     if column.null_count == len(column):
         return pa.nulls(len(column), kind)
     if _family(column.type) != _family(kind):
         raise pa.ArrowInvalid(f"the model gave {column.type} where the output has {kind}")
-    return column.cast(kind)
+    return exact_cast(column, kind, what=field.name)
 
 
 def _fit_rows(column: pa.Array, field: pa.Field) -> tuple[pa.Array, dict[int, RowError]]:
@@ -96,8 +98,8 @@ def _fit_rows(column: pa.Array, field: pa.Field) -> tuple[pa.Array, dict[int, Ro
     errors: dict[int, RowError] = {}
     for index in range(len(column)):
         try:
-            pieces.append(_fit(column.slice(index, 1), field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            pieces.append(_fit(column.slice(index, 1), field))
+        except (ValueError, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             errors[index] = RowError.of(error, step="output", reference=field.name)
             pieces.append(pa.nulls(1, field.type))
     return pa.concat_arrays(pieces), errors
@@ -106,8 +108,8 @@ def _fit_rows(column: pa.Array, field: pa.Field) -> tuple[pa.Array, dict[int, Ro
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, dict[int, RowError]]:
     """A model's results with the agreed columns, and the rows that do not fit them.
 
-    A column that is missing is null. Numbers are cast to the agreed kind of number where no value is lost; text is
-    never read as a number.
+    A column that is missing is null, and so is a field of a struct. Numbers and moments are cast to the agreed kind
+    where nothing of them is lost; text is never read as a number.
 
     Args:
         batch: n rows of results.
@@ -129,8 +131,8 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> tuple[pa.RecordBatch, d
         position = batch.schema.get_field_index(field.name)
         column = pa.nulls(batch.num_rows, field.type) if position < 0 else batch.column(position)
         try:
-            columns.append(_fit(column, field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+            columns.append(_fit(column, field))
+        except (ValueError, pa.ArrowNotImplementedError, pa.ArrowTypeError):
             fitted, failed = _fit_rows(column, field)
             columns.append(fitted)
             errors |= {index: error for index, error in failed.items() if index not in errors}

@@ -83,13 +83,14 @@ def register(
         settings: instead of those in force.
         registry: the address of a registry; None for the settings' own.
         models: which of its models, such as `["churn", "churn/v2"]`; or names in SQL with models of any kind, such as
-            `{"churn": "model.joblib"}`. None for the default versions of all; none at all for `()`.
+            `{"churn": "model.joblib"}`. None for the default versions of all: a name that means something already, or
+            could mean two of them, is no model's. None at all for `()`.
 
     Returns:
         The functions' names.
 
     Raises:
-        SpecError: two models want the same name, or it is taken by something else.
+        SpecError: two of these models want the same name, or it is taken by something else.
         ModelError: there is no such model or version.
         AccessError, RegistryError: the registry is not trusted, refuses, or does not answer.
     """

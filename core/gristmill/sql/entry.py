@@ -13,7 +13,7 @@ from gristmill.models.signature import Feature, Signature
 from gristmill.models.types import arrow_type
 from gristmill.sql.types import literal, quoted, sql_value_type
 
-__all__ = ["Entry", "entries_of", "macro", "sql_name", "with_outputs"]
+__all__ = ["Entry", "another_name", "entries_of", "macro", "problem_macro", "sql_name", "unusable", "with_outputs"]
 
 _PROMPT = "prompt"
 _MOST = 32
@@ -31,6 +31,8 @@ class Entry:
         find: finds the function to be loaded, once it is called.
         key: tells what the name means from what another entry means.
         is_short: whether the name is the model's alone, which is let go of where it means something already.
+        is_offered: whether nobody has asked for it by name, all of a registry being offered: it is let go of likewise.
+        problem: why it cannot be called by this name, which is said to whoever does; None where it can.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Entry:
     find: Callable[[], Target]
     key: str
     is_short: bool = False
+    is_offered: bool = False
+    problem: str | None = None
 
     @property
     def inputs(self) -> tuple[Feature, ...] | None:
@@ -55,6 +59,25 @@ class Entry:
         if known is None:
             return None
         return pa.schema([(field.name, sql_value_type(field.type)) for field in known])
+
+
+def another_name(reference: str) -> str:
+    """The way out for a model whose own name is of no use in SQL, in Python and on the command line.
+
+    Example:
+        >>> another_name("models:/sum")
+        "give another name: register_model(con, 'another_name', 'models:/sum'), or --model another_name=models:/sum"
+    """
+    return f"give another name: register_model(con, 'another_name', {reference!r}), or --model another_name={reference}"
+
+
+def unusable(name: str, model: str, problem: str) -> Entry:
+    """A name that cannot be called, and says why to whoever does; it hurts nobody else."""
+    return Entry(name, model, Signature(), _nowhere, model, is_short=True, is_offered=True, problem=problem)
+
+
+def _nowhere() -> Target:
+    raise AssertionError("a name that cannot be called finds nothing")
 
 
 def sql_name(text: str) -> str:
@@ -153,6 +176,21 @@ def macro(entry: Entry, udf: str, *, kind: str) -> str:
     else:
         places = [f"a{place}" for place in range(_MOST)]
         forms = [form(places[:count], places[:count]) for count in range(1, _MOST + 1)]
+    return f"CREATE OR REPLACE {kind} {quoted(entry.name)}{', '.join(forms)}"
+
+
+def problem_macro(entry: Entry, mark: str, *, kind: str) -> str:
+    """The statement by which a query that calls an unusable name is told why, whatever it calls it with.
+
+    Args:
+        entry: has a problem.
+        mark: what stands in all macros of ours.
+        kind: `TEMP MACRO` or `MACRO`.
+    """
+    params = [f"{quoted(param.name)} := NULL" for param in entry.signature.params]
+    places = [f"a{place}" for place in range(_MOST)]
+    said = f"AS error(coalesce({literal(entry.problem)}, {literal(mark)}))"  # the mark tells whose the macro is
+    forms = [f"({', '.join([*places[:count], *params])}) {said}" for count in range(_MOST + 1)]
     return f"CREATE OR REPLACE {kind} {quoted(entry.name)}{', '.join(forms)}"
 
 

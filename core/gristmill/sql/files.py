@@ -10,8 +10,7 @@ from gristmill.resolve.columns import ColumnResolver
 from gristmill.spec.enums import FileEncoding, InputFormat
 from gristmill.spec.input import ColumnHandling
 from gristmill.spec.row_error import RowError
-from gristmill.sql.functions import MARK, macro_kind, settings_digest, taken_names
-from gristmill.sql.types import is_known
+from gristmill.sql.functions import MARK, created, known_names, macro_kind, settings_digest, taken_names
 from gristmill.storage.access import AccessPolicy
 from gristmill.storage.storage import Storage
 
@@ -26,10 +25,8 @@ def register_files(connection: Any, storage: Storage) -> None:
     """Let `read_file` be called, with these settings. Where something else is called so, that stays."""
     if taken_names(connection, [_NAME]):
         return
-    udf = f"{MARK}{_NAME}_{settings_digest(storage)}"
-    if not is_known(connection, udf):
-        reader = FileReader(storage)
-        connection.create_function(udf, reader.read, ["VARCHAR"], "BLOB", type="arrow", side_effects=True)
+    wanted, kinds = f"{MARK}{_NAME}_{settings_digest(storage)}", (["VARCHAR"], "BLOB")
+    udf = created(connection, wanted, FileReader(storage).read, kinds, known_names(connection), side_effects=True)
     connection.execute(f"CREATE OR REPLACE {macro_kind(connection)} {_NAME}(path) AS {udf}(path)")
 
 

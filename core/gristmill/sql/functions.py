@@ -1,21 +1,37 @@
 """Functions of models on a DuckDB connection."""
 
 import hashlib
+import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from gristmill.errors import SpecError
-from gristmill.sql.entry import Entry, macro
+from gristmill.models.signature import Signature
+from gristmill.sql.entry import Entry, another_name, macro, problem_macro
 from gristmill.sql.function import SqlFunction
-from gristmill.sql.types import is_known, sql_types, sql_value_type
+from gristmill.sql.types import sql_types, sql_value_type
 from gristmill.storage.storage import Storage
 
-__all__ = ["MARK", "is_in_memory", "macro_kind", "put", "settings_digest", "taken_names"]
+__all__ = [
+    "MARK",
+    "OWN_NAMES",
+    "created",
+    "is_in_memory",
+    "known_names",
+    "macro_kind",
+    "put",
+    "settings_digest",
+    "taken_names",
+]
 
 MARK = "_gristmill_"
 """What the names begin with under which DuckDB knows what the macros call."""
+
+OWN_NAMES = frozenset({"ai_complete", "prompt", "prompt_format", "read_file", "to_file"})
+"""Functions that are no model's."""
 
 
 def put(connection: Any, entries: Iterable[Entry], storage: Storage) -> tuple[str, ...]:
@@ -28,42 +44,88 @@ def put(connection: Any, entries: Iterable[Entry], storage: Storage) -> tuple[st
         SpecError: two models want the same name, or it is taken by something else; nothing was changed.
     """
     wanted = _distinct(entries)
-    taken = taken_names(connection, [entry.name for entry in wanted])
+    taken = dict.fromkeys(OWN_NAMES, "a function of Gristmill's own")
+    taken |= taken_names(connection, [entry.name for entry in wanted])
     for entry in wanted:
-        if entry.name in taken and not entry.is_short:
+        if entry.name in taken and not (entry.is_short or entry.is_offered):
             raise SpecError(
-                f"{entry.name!r} is {taken[entry.name]} of this connection already; register the model "
-                f"{entry.model!r} under another name, with register_model(con, 'another_name', {entry.model!r})"
+                f"{entry.name!r} is {taken[entry.name]} already, and no name for the model {entry.model!r}; "
+                f"{another_name(entry.model)}"
             )
     wanted = [entry for entry in wanted if entry.name not in taken]
     kind = macro_kind(connection)
-    query = "SELECT function_name FROM duckdb_functions() WHERE starts_with(function_name, ?)"
-    known = {row[0] for row in connection.execute(query, [MARK]).fetchall()}
+    known = known_names(connection)
     macros = []
     for entry in wanted:
-        udf = _udf_name(entry, storage)
-        if udf not in known:
-            known.add(udf)
-            _create(connection, udf, entry, storage)
-        macros.append(macro(entry, udf, kind=kind))
+        if entry.problem is not None:
+            macros.append(problem_macro(entry, MARK, kind=kind))
+        else:
+            macros.append(macro(entry, _create(connection, entry, storage, known), kind=kind))
     if macros:
         connection.execute(";\n".join(macros))
-    return tuple(entry.name for entry in wanted)
+    return tuple(entry.name for entry in wanted if entry.problem is None)
 
 
 def _distinct(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries, where a full name comes before a short one."""
+    """The entries, where a full name comes before a short one; one that means two things says so when it is called."""
     found: dict[str, Entry] = {}
     for entry in sorted(entries, key=lambda one: one.is_short):
         other = found.get(entry.name)
         if other is None:
             found[entry.name] = entry
-        elif not entry.is_short:
-            raise SpecError(
-                f"{entry.name!r} could be a function of {other.model!r} or of {entry.model!r}; leave one out, with "
-                f"models=…, and register it under another name, with register_model(con, 'another_name', …)"
+        elif other.is_short == entry.is_short and other.key != entry.key:
+            problem = (
+                f"{entry.name!r} could be a function of {other.model!r} or of {entry.model!r}; "
+                f"{another_name(entry.model)}"
             )
+            if not (entry.is_short or (entry.is_offered and other.is_offered)):
+                raise SpecError(problem)
+            found[entry.name] = replace(other, signature=_both(other, entry), problem=problem)
     return list(found.values())
+
+
+def _both(one: Entry, other: Entry) -> Signature:
+    """A signature with the params of two functions: by whichever names they are called, the problem is told."""
+    params = {param.name.lower(): param for param in (*one.signature.params, *other.signature.params)}
+    return replace(one.signature, params=tuple(params.values()))
+
+
+def known_names(connection: Any) -> set[str]:
+    """The names under which DuckDB knows what macros call."""
+    query = "SELECT function_name FROM duckdb_functions() WHERE starts_with(function_name, ?)"
+    return {row[0] for row in connection.execute(query, [MARK]).fetchall()}
+
+
+def created(connection: Any, wanted: str, function: Any, kinds: tuple[Any, Any], known: set[str], **how: Any) -> str:
+    """Let DuckDB know a function, where it does not yet; gives the name under which it does.
+
+    A rollback takes a function out of the database and not off the connection's own list of those that it made, so that
+    its name is lost for good: another is taken.
+
+    Args:
+        connection: of DuckDB.
+        wanted: the name, which tells the function from others.
+        function: what is called.
+        kinds: the types of its arguments and of what it returns.
+        known: the names that are known; those created are added.
+        how: as `create_function` takes it.
+    """
+    import duckdb
+
+    for number in itertools.count():
+        name = f"{wanted}_{number}" if number else wanted
+        if name in known:
+            return name
+        try:
+            connection.create_function(name, function, *kinds, type="arrow", **how)
+        except duckdb.Error as error:
+            if name not in known_names(connection):  # else another thread was quicker, and it is the same
+                if "already created" not in str(error):
+                    raise
+                continue
+        known.add(name)
+        return name
+    raise AssertionError("there is no end of names")
 
 
 def taken_names(connection: Any, names: list[str]) -> dict[str, str]:
@@ -93,14 +155,11 @@ def settings_digest(storage: Storage, *told: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _udf_name(entry: Entry, storage: Storage) -> str:
-    """The name under which DuckDB knows the function."""
-    return f"{MARK}{entry.name}_{settings_digest(storage, entry.key, repr(entry.signature))}"
-
-
-def _create(connection: Any, udf: str, entry: Entry, storage: Storage) -> None:
-    import duckdb
-
+def _create(connection: Any, entry: Entry, storage: Storage, known: set[str]) -> str:
+    """The name under which DuckDB knows an entry's function."""
+    wanted = f"{MARK}{entry.name}_{settings_digest(storage, entry.key, repr(entry.signature))}"
+    if wanted in known:
+        return wanted
     inputs, outputs = entry.inputs, entry.outputs
     function: SqlFunction | _Unknown = _Unknown(entry)
     parameters: list[Any] | None = None
@@ -120,11 +179,7 @@ def _create(connection: Any, udf: str, entry: Entry, storage: Storage) -> None:
         value = outputs.field(0).type if len(outputs) == 1 else pa.struct(list(outputs))
         (returns,) = sql_types(connection, pa.schema([("value", value)]))
         parameters = sql_types(connection, _arguments(entry)) if typed else None
-    try:
-        connection.create_function(udf, function, parameters, returns, type="arrow", null_handling="special")
-    except duckdb.Error:
-        if not is_known(connection, udf):  # else another thread was quicker, and it is the same
-            raise
+    return created(connection, wanted, function, (parameters, returns), known, null_handling="special")
 
 
 def _arguments(entry: Entry) -> pa.Schema:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from gristmill.errors import ModelError
-from gristmill.inplace.target import Target, found_model, target_of
+from gristmill.inplace.target import Target, found_model, storage_for, target_of
 from gristmill.settings import Settings
 from gristmill.sql.entry import Entry, entries_of, sql_name, with_outputs
 from gristmill.sql.functions import put
@@ -46,7 +46,7 @@ def register_model(
         ModelError: there is no such model or function.
         SpecError: a name is taken by something else.
     """
-    storage = Storage(Settings.load() if settings is None else settings)
+    storage = storage_for(Settings.load() if settings is None else settings, inference_engine_options)
     entries = model_entries(
         name,
         model,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from gristmill.inplace.target import Target, target_of
 from gristmill.mlflow.address import registry_address, trusted_address
 from gristmill.models.registered import RegisteredReference, parse_registered
 from gristmill.settings import Settings
-from gristmill.sql.entry import Entry, entries_of, sql_name
+from gristmill.sql.entry import Entry, another_name, entries_of, sql_name, unusable
 from gristmill.storage.storage import Storage
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def registered_entries(storage: Storage, *, registry: str | None, models: Iterab
         storage: with the settings in force.
         registry: the registry's address; None for the settings' own, where there may be no model yet.
         models: which: `churn` for its default version, `churn/v2` or `churn@champion` for another, which is then called
-            `churn_v2` or `churn_champion`; with or without `models:/`. None for the default versions of all.
+            `churn_v2` or `churn_champion`; with or without `models:/`. None for the default versions of all,
+            of which one that has no name says why to whoever calls it, and is in nobody else's way.
 
     Raises:
         ModelError: there is no such model or version.
@@ -39,20 +41,46 @@ def registered_entries(storage: Storage, *, registry: str | None, models: Iterab
     from gristmill.registry.registry import Registry
 
     store = Registry(registry, settings=storage.settings)
-    if models is None:
-        wanted = [(RegisteredReference(model.name), None) for model in store.models()]
-    else:
-        wanted = [(_parsed(text), None) for text in models]
+    is_all = models is None
+    wanted = [RegisteredReference(model.name) for model in store.models()] if is_all else [*map(_parsed, models or ())]
 
     def entries(reference: RegisteredReference) -> list[Entry]:
+        try:
+            found = _entries(reference)
+        except SpecError as error:
+            if not is_all:
+                raise
+            return [_unusable(reference, error)]
+        return [replace(entry, is_offered=is_all) for entry in found]
+
+    def _entries(reference: RegisteredReference) -> list[Entry]:
         model = store.get_model(reference.name)
         tail = reference.version if reference.version is not None else reference.alias
         version = model.default if tail is None else model.version(tail)
-        name = sql_name(reference.name if tail is None else f"{reference.name}_{_named(tail)}")
+        name = _sql_name(reference.name if tail is None else f"{reference.name}_{_named(tail)}", reference.name)
         return _of_version(name, version, storage, registry)
 
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="models") as pool:
-        return [entry for found in pool.map(entries, [reference for reference, _ in wanted]) for entry in found]
+        return [entry for found in pool.map(entries, wanted) for entry in found]
+
+
+def _sql_name(text: str, model: str) -> str:
+    try:
+        return sql_name(text)
+    except SpecError:
+        raise SpecError(
+            f"the model {model!r} of the registry has no letter or digit in its name, so that it has none in SQL; "
+            f"{another_name(f'models:/{model}')}"
+        ) from None
+
+
+def _unusable(reference: RegisteredReference, error: SpecError) -> Entry:
+    """What says why a model of the registry cannot be called, to a query that calls it by its name."""
+    try:
+        name = sql_name(reference.name)
+    except SpecError:
+        name = reference.name.lower()
+    return unusable(name, f"models:/{reference.name}", str(error))
 
 
 def _named(version: str) -> str:

@@ -33,7 +33,8 @@ class AnswerForm:
         request: the request's `response_format`; None for text.
         schema: of the value, where it is to be of a SQL type.
         kind: the SQL type as DuckDB has it, likewise.
-        is_wrapped: whether the value stands in an object, since services want an object at the top.
+        is_wrapped: whether the value is asked for in an object, since services want one at the top; it is taken without
+            one too.
     """
 
     sql_type: str = "VARCHAR"
@@ -61,8 +62,8 @@ class AnswerForm:
             raise AnswerFormError(f"the answer is not JSON: {error}{cut} (it begins {(text or '')[:80]!r})") from None
         if self.schema is None:
             return value
-        if self.is_wrapped:
-            value = value.get(_WRAPPED) if isinstance(value, dict) else None
+        if self.is_wrapped and isinstance(value, dict) and _WRAPPED in value:
+            value = value[_WRAPPED]
         problem = wrong_value(value, self.schema) or unreadable(value, self.kind)
         if problem is not None:
             raise AnswerFormError(f"the answer is no {self.sql_type}: {problem} (given: {(text or '')[:80]!r})")

@@ -42,6 +42,7 @@ def opened(sql: str, *, database: str, models: Mapping[str, Any], settings: Sett
         open_filesystems(connection, resolved, storage)
         if _unknown(connection, resolved):
             register(connection, settings=settings)
+            register(connection, settings=settings, models=models)  # a name that was given goes before a model's own
         yield connection, resolved
     finally:
         connection.close()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["is_known", "literal", "positional", "quoted", "sql_types", "sql_value_type"]
+__all__ = ["literal", "positional", "quoted", "sql_types", "sql_value_type"]
 
 
 def quoted(name: str) -> str:
@@ -17,12 +17,6 @@ def quoted(name: str) -> str:
         "sepal length"
     """
     return '"' + name.replace('"', '""') + '"'
-
-
-def is_known(connection: Any, function: str) -> bool:
-    """Whether a connection has a function of a name, spelled just so."""
-    query = "SELECT count(*) FROM duckdb_functions() WHERE function_name = ?"
-    return bool(connection.execute(query, [function]).fetchall()[0][0])
 
 
 def _text(value: str) -> str:
