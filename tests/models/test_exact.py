@@ -40,6 +40,7 @@ GROUP = pa.struct([("a", pa.int64()), ("b", pa.string())])
         (MOMENT.time(), pa.time32("s")),
         (dt.timedelta(microseconds=1), pa.duration("ms")),
         (7.5, pa.timestamp("s")),
+        ([{"key": "k", "value": 7.5}], pa.map_(pa.string(), pa.int64())),
     ],
 )
 @pytest.mark.parametrize("others", [[], [None]])
@@ -68,6 +69,14 @@ def test_what_arrow_would_cut_is_refused(value: Any, kind: pa.DataType, others: 
         ([None], GROUP),
         ([b"x", "y"], pa.binary()),
         ([None], pa.month_day_nano_interval()),
+        ([np.datetime64("2024-01-02", "ns"), None], pa.timestamp("ns")),
+        ([[np.datetime64("2024-01-02", "ns")]], pa.list_(pa.timestamp("ns"))),
+        ([[{"key": "k", "value": 7}]], pa.map_(pa.string(), pa.int64())),
+        ([pa.scalar([("k", 7)], pa.map_(pa.string(), pa.int64()))], pa.map_(pa.string(), pa.int64())),
+        ([{b"a": 1, b"b": "x"}], GROUP),
+        ([{"a": 1, "b": "x", "c": None}], GROUP),
+        ([np.array([7]), np.array([], int), None], pa.list_(pa.int64())),
+        ([np.array(["2024-01-02"], "M8[s]")], pa.list_(pa.timestamp("s"))),
     ],
 )
 def test_what_fits_is_what_arrow_makes_of_it(values: list[Any], kind: pa.DataType) -> None:
@@ -79,6 +88,16 @@ def test_nulls_of_pandas_are_none_that_would_be_cut() -> None:
     assert exact_array(series, pa.int64(), what="y", from_pandas=True).to_pylist() == [7, None, None]
     moments = pd.Series([pd.NaT, MOMENT], dtype=object)
     assert exact_array(moments, pa.timestamp("us"), what="y", from_pandas=True).to_pylist() == [None, MOMENT]
+
+
+def test_no_moment_is_null_and_not_the_year_1() -> None:
+    assert exact_array([pd.NaT, DAY], pa.date32(), what="y").to_pylist() == [None, DAY.date()]
+    assert exact_array([[pd.NaT]], pa.list_(pa.date32()), what="y").to_pylist() == [[None]]
+
+
+def test_moments_of_numpy_in_another_unit_are_refused_as_items() -> None:
+    with pytest.raises(ValueError, match=r"lists of timestamp\[s\]: an array of datetime64\[ns\] is no such list"):
+        exact_array([np.array(["2024-01-02"], "M8[ns]")], pa.list_(pa.timestamp("s")), what="y")
 
 
 def test_text_is_no_number() -> None:
@@ -117,3 +136,35 @@ def test_a_column_of_moments_becomes_days_where_it_holds_days(wrap: Any) -> None
     assert exact_cast(pa.array([wrap(DAY), None]), kind, what="y").to_pylist() == [wrap(DAY.date()), None]
     with pytest.raises(ValueError, match="2024-01-02 03:04:05.678901 would be cut"):
         exact_cast(pa.array([wrap(DAY), wrap(MOMENT)]), kind, what="y")
+
+
+def test_the_day_of_a_moment_is_that_of_its_zone() -> None:
+    midnights = pa.array(
+        [dt.datetime(2023, 11, 5, 4, tzinfo=dt.UTC)], pa.timestamp("us", "America/Havana")
+    )  # the first
+    assert exact_cast(midnights, pa.date32(), what="y").to_pylist() == [dt.date(2023, 11, 5)]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([MOMENT]).dictionary_encode(),
+        pa.chunked_array([pa.array([DAY]), pa.array([MOMENT])]),
+        pa.array([[("k", MOMENT)]], pa.map_(pa.string(), pa.timestamp("us"))),
+    ],
+)
+def test_hours_are_cut_nowhere(column: Any) -> None:
+    kind = pa.map_(pa.string(), pa.date32()) if pa.types.is_map(column.type) else pa.date32()
+    with pytest.raises(ValueError, match="would be cut"):
+        exact_cast(column, kind, what="y")
+
+
+def test_maps_of_days_are_cast_whatever_stands_beside_them() -> None:
+    maps = pa.array([[("k", MOMENT)], [("k", DAY)], None, []], pa.map_(pa.string(), pa.timestamp("us"))).slice(1)
+    found = exact_cast(maps, pa.map_(pa.string(), pa.date32()), what="y")
+    assert found.to_pylist() == [[("k", DAY.date())], None, []]
+
+
+def test_a_moment_is_no_time_of_day() -> None:
+    with pytest.raises(ValueError, match="would be cut"):
+        exact_cast(pa.array([None, MOMENT]), pa.time64("us"), what="y")

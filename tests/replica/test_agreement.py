@@ -81,3 +81,12 @@ def test_the_first_complete_schema_is_proposed_and_the_answer_is_waited_for() ->
     thread.join(10)
     assert found == [answer]
     assert said == [Proposed(pa.schema({"y": pa.int64()}))]
+
+
+def test_only_rows_with_a_value_in_another_field_do_not_fit() -> None:
+    given = batch([{"a": 1, "c": None}, {"a": 2, "c": 3}, None])
+    fitted, errors = conform(given, pa.schema({"y": pa.struct({"a": pa.int64()})}))
+    assert fitted["y"].to_pylist() == [{"a": 1}, None, None]
+    assert {place: error.message for place, error in errors.items()} == {
+        1: "the model returned the fields a, c in 'y'; it has the fields a"
+    }

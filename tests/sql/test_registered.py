@@ -6,15 +6,20 @@ from typing import Any
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from sklearn.linear_model import LogisticRegression
 from tests.model_registry import ModelRegistry
 
 from gristmill import sql
 from gristmill.errors import ModelError, SpecError
+from gristmill.models.signature import Feature, Param, Signature
 from gristmill.registry.registry import Registry
 from gristmill.settings import Settings
+from gristmill.sql.entry import Entry
+from gristmill.sql.functions import put
 from gristmill.sql.statement import opened, reported
+from gristmill.storage.storage import Storage
 
 ROWS = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [0.0, 1.0, 0.0, 1.0]})
 
@@ -51,6 +56,20 @@ def test_where_nothing_was_registered_yet_no_store_is_made(settings: Settings) -
     with sql.connect(settings=settings) as con:
         assert one(con, "SELECT 1") == 1
     assert not list(Path(settings.home).glob("registry/*"))
+
+
+def test_a_name_that_could_be_two_says_so_however_it_is_called(settings: Settings) -> None:
+    def entry(name: str, model: str, *params: str) -> Entry:
+        inputs, outputs = (Feature("x", pa.int64()),), (Feature("y", pa.int64()),)
+        signature = Signature(inputs, outputs, tuple(Param(name, pa.int64(), 1) for name in params))
+        return Entry(name, model, signature, lambda: pytest.fail("it is called"), model, is_offered=True)
+
+    with duckdb.connect() as con:
+        entries = [entry("two", "one", "a0", "t"), entry("two", "other", "t"), entry("fine", "third")]
+        assert put(con, entries, Storage(settings)) == ("fine",)
+        for call in ("two()", "two(1)", "two(1, t := 2)", "two(1, a0 := 2, t := 3)", "two(1, 2)", "two(1, 2, 3, 4, 5)"):
+            with pytest.raises(duckdb.Error, match="'two' could be a function of 'one' or of 'other'"):
+                con.sql(f"SELECT {call}").fetchall()
 
 
 def test_a_model_with_an_odd_name_hurts_only_the_query_that_calls_it(model_registry: ModelRegistry) -> None:

@@ -26,8 +26,7 @@ LOADER = "gristmill.registry.pyfunc"
 """The module by which plain MLflow loads the forms that are Gristmill's own."""
 
 _PASSWORD = re.compile(r"://[^/\s@]+@")
-_ADDRESS = re.compile(r"[a-z+]+://")
-_REMARK = re.compile(r"\s+(?:#|--)")
+_REMARK = re.compile(r"\s+(?:#|-)")
 """What pip takes after a requirement: a comment, or its options."""
 _EXTRAS = {"pytorch": "transformers", "sentence_transformers": "transformers", "transformers": "transformers"}
 
@@ -61,8 +60,8 @@ def check_requirements(given: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _is_requirement(line: str) -> bool:
-    if line.startswith(("-", ".", "/")) or _ADDRESS.match(line) or line.endswith((".whl", ".tar.gz", ".zip")):
-        return True  # an option, or where a package lies: that is between pip and the place
+    if line.startswith(("-", "#", ".")) or any(mark in line for mark in "/\\:$") or line.endswith((".whl", ".zip")):
+        return True  # an option, a remark, or where a package lies: that is between pip and the place
     try:
         from packaging.requirements import InvalidRequirement, Requirement
     except ImportError:  # it comes with MLflow, without which nothing is stored anyway

@@ -41,7 +41,8 @@ def exact_array(values: Any, kind: pa.DataType, *, what: str, from_pandas: bool 
         >>> exact_array([7.0, None], pa.int64(), what="y").to_pylist()
         [7, None]
     """
-    found = pa.array(values, type=kind, from_pandas=from_pandas)
+    # as from pandas, whose null of moments Arrow takes for the year 1 elsewhere
+    found = pa.array(values, type=kind, from_pandas=from_pandas or _is_of_moments(kind))
     if _may_change(kind):
         values = values if isinstance(values, list) else list(values)
         try:
@@ -69,10 +70,12 @@ def exact_cast(column: Any, kind: pa.DataType, *, what: str) -> Any:
         >>> exact_cast(pa.array([7.0, None]), pa.int64(), what="y").to_pylist()
         [7, None]
     """
-    _check_types(column.type, kind, what)
-    found = column.cast(kind)
-    _check_days(column, kind, what)
-    return found
+    _check_column(column, kind, what)
+    return column.cast(kind)
+
+
+def _is_of_moments(kind: pa.DataType) -> bool:
+    return bool(kinds.is_temporal(kind) or (is_list(kind) and _is_of_moments(kind.value_type)))
 
 
 def _may_change(kind: pa.DataType) -> bool:
@@ -102,6 +105,9 @@ def _is_sure(values: list[Any], found: pa.Array) -> bool:
         return set(map(type, values)) <= _whole_classes(kind)
     there = list(filter(None, values)) if found.null_count else values
     if kinds.is_list(kind) or kinds.is_large_list(kind):
+        dtypes = {getattr(item, "dtype", None) for item in there}
+        if all(dtype is not None and dtype.kind in "iub" for dtype in dtypes):
+            return True
         return _is_sure(list(chain.from_iterable(there)), found.flatten())
     if not kinds.is_struct(kind):
         return False
@@ -119,6 +125,7 @@ def _is_sure(values: list[Any], found: pa.Array) -> bool:
 def _check(values: list[Any], kind: pa.DataType, what: str) -> None:
     """Refuse what Arrow has taken for `kind` and changed."""
     kind = stored_type(kind)
+    values = [value.as_py() if isinstance(value, pa.Scalar) else value for value in values]
     if kinds.is_struct(kind):
         _check_structs([value for value in values if hasattr(value, "__iter__")], kind, what)
     elif kinds.is_map(kind):
@@ -127,8 +134,8 @@ def _check(values: list[Any], kind: pa.DataType, what: str) -> None:
             if _may_change(inner):
                 _check([pair[place] for pair in pairs], inner, what)
     elif is_list(kind):
-        items = (value.tolist() if hasattr(value, "tolist") else value for value in values)
-        _check(list(chain.from_iterable(item for item in items if hasattr(item, "__iter__"))), kind.value_type, what)
+        items = chain.from_iterable(_items(value, kind.value_type, what) for value in values)
+        _check(list(items), kind.value_type, what)
     elif kinds.is_integer(kind):
         if not _are_integers(values):
             _refuse((value for value in values if _has_fraction(value)), kind, what)
@@ -136,55 +143,71 @@ def _check(values: list[Any], kind: pa.DataType, what: str) -> None:
         _refuse((value for value in values if _has_rest(value, kind)), kind, what)
 
 
+def _items(value: Any, kind: pa.DataType, what: str) -> Iterable[Any]:
+    """The items of a list's value.
+
+    Raises:
+        ValueError: they are moments of numpy with another unit, whose numbers Arrow takes for those of its own.
+    """
+    dtype: Any = getattr(value, "dtype", None)
+    if dtype is None:
+        return value if hasattr(value, "__iter__") else ()
+    if dtype.kind in "mM" and dtype != f"{dtype.kind}8[{_unit(kind)}]":
+        raise ValueError(f"the output {what!r} holds lists of {kind}: an array of {dtype} is no such list")
+    return value if dtype.kind in "mM" else list(value.tolist())
+
+
 def _check_structs(rows: Sequence[Any], kind: pa.StructType, what: str) -> None:
     names = [field.name for field in kind]
     if not all(issubclass(owner, Mapping) for owner in set(map(type, rows))):  # tuples of values, or pairs
         rows = [dict(zip(names, row, strict=False)) if isinstance(row, tuple) else dict(_pairs(row)) for row in rows]
-    _check_names(set(chain.from_iterable(rows)), names, what)
+    seen = {key.decode() if isinstance(key, bytes) else key for row in rows for key in row if row[key] is not None}
+    _check_names(seen, names, what)
     for field in kind:
         if _may_change(field.type):
             _check([row.get(field.name) for row in rows], field.type, f"{what}.{field.name}")
 
 
 def _check_names(seen: Iterable[Any], names: Sequence[str], what: str) -> None:
-    if not set(names).issuperset(seen):
+    seen = set(seen)
+    if not seen.issubset(names):
         returned = ", ".join(sorted(map(str, seen)))
         raise ValueError(f"the model returned the fields {returned} in {what!r}; it has the fields {', '.join(names)}")
 
 
-def _check_types(given: pa.DataType, kind: pa.DataType, what: str) -> None:
-    given, kind = stored_type(given), stored_type(kind)
-    if kinds.is_struct(given) and kinds.is_struct(kind):
-        there, names = {field.name: field.type for field in given}, [field.name for field in kind]
-        if names:
-            _check_names(there, names, what)
-        for field in kind:
-            if field.name in there:
-                _check_types(there[field.name], field.type, f"{what}.{field.name}")
-    elif is_list(given) and is_list(kind):
-        _check_types(given.value_type, kind.value_type, what)
-    elif kinds.is_map(given) and kinds.is_map(kind):
-        _check_types(given.item_type, kind.item_type, what)
-
-
-def _check_days(column: Any, kind: pa.DataType, what: str) -> None:
-    """Refuse moments that are no whole days where days are wanted."""
+def _check_column(column: Any, kind: pa.DataType, what: str) -> None:
+    """Refuse what Arrow's cast would leave out: values of other fields, the hours of days, the days of hours."""
+    if kinds.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
     given, kind = column.type, stored_type(kind)
-    if kinds.is_timestamp(given) and kinds.is_date(kind):
-        odd = column.filter(pc.not_equal(column, pc.floor_temporal(column, unit="day")))
+    if kinds.is_struct(given) and kinds.is_struct(kind):
+        _check_fields(column, kind, what)
+    elif is_list(given) and is_list(kind):
+        if kinds.is_nested(kind.value_type) or kinds.is_temporal(kind.value_type):
+            _check_column(pc.list_flatten(column), kind.value_type, what)
+    elif kinds.is_map(given) and kinds.is_map(kind):
+        for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+            first, last = chunk.offsets[0].as_py(), chunk.offsets[-1].as_py()
+            _check_column(chunk.keys.slice(first, last - first), kind.key_type, what)
+            _check_column(chunk.items.slice(first, last - first), kind.item_type, what)
+    elif kinds.is_timestamp(given) and kinds.is_date(kind):
+        parts = (pc.hour, pc.minute, pc.second, pc.subsecond)  # of the zone's own clock
+        whole = [pc.equal(part(column), 0) for part in parts]
+        odd = column.filter(pc.invert(pc.and_(pc.and_(whole[0], whole[1]), pc.and_(whole[2], whole[3]))))
         _refuse(odd.slice(0, 1).to_pylist(), kind, what)
-    elif is_list(given) and is_list(kind) and _has_days(kind):
-        _check_days(pc.list_flatten(column), kind.value_type, what)
-    elif kinds.is_struct(given) and kinds.is_struct(kind) and _has_days(kind):
-        for field in kind:
-            if given.get_field_index(field.name) >= 0:
-                _check_days(pc.struct_field(column, [field.name]), field.type, f"{what}.{field.name}")
+    elif kinds.is_timestamp(given) and kinds.is_time(kind):
+        _refuse(column.drop_null().slice(0, 1).to_pylist(), kind, what)
 
 
-def _has_days(kind: pa.DataType) -> bool:
-    if kinds.is_nested(kind):
-        return any(_has_days(kind.field(place).type) for place in range(kind.num_fields))
-    return bool(kinds.is_date(kind))
+def _check_fields(column: Any, kind: pa.StructType, what: str) -> None:
+    names = [field.name for field in kind]
+    if not names:
+        return
+    values = {field.name: pc.struct_field(column, [place]) for place, field in enumerate(column.type)}
+    _check_names([name for name, inner in values.items() if inner.null_count < len(inner)], names, what)
+    for field in kind:
+        if field.name in values:
+            _check_column(values[field.name], field.type, f"{what}.{field.name}")
 
 
 def _refuse(values: Iterable[Any], kind: pa.DataType, what: str) -> None:
@@ -193,7 +216,9 @@ def _refuse(values: Iterable[Any], kind: pa.DataType, what: str) -> None:
 
 
 def _pairs(value: Any) -> Iterable[Any]:
-    return value.items() if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return value.items()
+    return [(pair["key"], pair["value"]) if isinstance(pair, Mapping) else pair for pair in value]
 
 
 def _are_integers(values: Any) -> bool:
@@ -219,6 +244,11 @@ def _whole_classes(kind: pa.DataType) -> set[type]:
     return exact if kind.unit in _PARTS else exact | {dt.datetime, dt.time, dt.timedelta}
 
 
+def _unit(kind: pa.DataType) -> str:
+    """The unit of time of numpy that a type counts in."""
+    return "D" if kinds.is_date32(kind) else "ms" if kinds.is_date64(kind) else str(kind.unit)
+
+
 def _has_rest(value: Any, kind: pa.DataType) -> bool:
     """Whether a moment or a span of time is finer than the type; a number, whether it is no whole number."""
     if isinstance(value, dt.datetime | dt.time | dt.timedelta):
@@ -229,4 +259,7 @@ def _has_rest(value: Any, kind: pa.DataType) -> bool:
         spare = value.microseconds if isinstance(value, dt.timedelta) else value.microsecond
         finest = getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0)
         return bool(spare % _PARTS.get(kind.unit, 1) or (finest and kind.unit != "ns"))
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and dtype.kind in "mM":  # numpy's
+        return bool(value == value and value.astype(f"{dtype.kind}8[{_unit(kind)}]") != value)
     return _has_fraction(value)

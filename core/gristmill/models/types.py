@@ -97,10 +97,7 @@ def annotated_type(annotation: Any, default: Any) -> tuple[pa.DataType, bool]:
         nullable = len(members) < len(typing.get_args(annotation))
         annotation = members[0] if len(members) == 1 else Any
     found = _annotation(annotation)
-    says_nothing_of_items = found == pa.list_(pa.null()) and not typing.get_args(annotation)
-    if found is None or (says_nothing_of_items and isinstance(default, list | tuple)):
-        found = _of_value(default)
-    return found, nullable
+    return (_of_value(default) if found is None else found), nullable
 
 
 def _annotation(annotation: Any) -> pa.DataType | None:

@@ -66,7 +66,7 @@ def execute(storage: Storage, record: JobRecord, run: RunRecord) -> State:
         logs.write("runner", traceback.format_exc())
         status, message = JobStatus.INTERNAL_ERROR, f"{type(error).__name__}: {error}"
     logs.note(f"{status.value}: {message}")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(Exception):  # whatever the storage's client raises: the state is what counts
         logs.flush()
     state = State(status, message, started, time.time())
     _insist(lambda: run.write_state(state))  # the last thing that is written: whoever sees the end sees all of the log

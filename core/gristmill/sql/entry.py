@@ -188,9 +188,14 @@ def problem_macro(entry: Entry, mark: str, *, kind: str) -> str:
         kind: `TEMP MACRO` or `MACRO`.
     """
     params = [f"{quoted(param.name)} := NULL" for param in entry.signature.params]
-    places = [f"a{place}" for place in range(_MOST)]
+    places = [quoted(str(place)) for place in range(_MOST)]  # no param is called so
     said = f"AS error(coalesce({literal(entry.problem)}, {literal(mark)}))"  # the mark tells whose the macro is
-    forms = [f"({', '.join([*places[:count], *params])}) {said}" for count in range(_MOST + 1)]
+    named = len(entry.inputs or ())
+    forms = []
+    for count in range(_MOST + 1):
+        given = params if count == named else []
+        if not named < count <= named + len(params):  # else that form takes them, and DuckDB would not choose
+            forms.append(f"({', '.join([*places[:count], *given])}) {said}")
     return f"CREATE OR REPLACE {kind} {quoted(entry.name)}{', '.join(forms)}"
 
 
