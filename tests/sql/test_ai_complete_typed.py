@@ -115,6 +115,24 @@ def test_a_json_schema_gives_json(asked: Asked, how: str) -> None:
     assert wanted(asked) == SCHEMA
 
 
+@pytest.mark.parametrize("how", SCHEMAS)
+def test_an_answer_that_does_not_follow_the_schema_is_the_rows_error(asked: Asked, how: str) -> None:
+    answers(asked, '{"name": 5}')
+    made = call(SCHEMAS[how], ", return_error_details => true")
+    ((value, error),) = asked.rows(f"SELECT r.value, r.error FROM (SELECT {made} AS r)")
+    assert value is None
+    assert "does not follow the schema: 5 is not of type 'string' (at $.name) (given: '{\"name\": 5}')" in error
+
+
+def test_a_schema_that_refers_to_another_place_fetches_nothing(asked: Asked) -> None:
+    answers(asked, "{}")
+    form = "{'type': 'json', 'schema': {'$ref': 'https://schemas.lab/person.json'}}"
+    made = call(form, ", return_error_details => true")
+    (error,) = asked.rows(f"SELECT r.error FROM (SELECT {made} AS r)")
+    assert "the schema refers to what it does not hold: " in error
+    assert "schemas.lab" in error
+
+
 @pytest.mark.parametrize(
     ("answer", "reason", "problem"),
     [

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,6 +13,7 @@ from gristmill.sql.json_schema import schema_of, wrong_value
 from gristmill.sql.json_value import unreadable
 from gristmill.sql.model_parameters import plain
 from gristmill.sql.type_text import parsed_type
+from gristmill.wording.text import cut
 
 __all__ = ["AnswerForm", "AnswerFormError", "answer_form"]
 
@@ -33,6 +34,7 @@ class AnswerForm:
         request: the request's `response_format`; None for text.
         schema: of the value, where it is to be of a SQL type.
         kind: the SQL type as DuckDB has it, likewise.
+        follows: says what is wrong with a value by the JSON schema that was given, or None; None where none was.
         is_wrapped: whether the value is asked for in an object, since services want one at the top; it is taken without
             one too.
     """
@@ -41,6 +43,7 @@ class AnswerForm:
     request: Mapping[str, Any] | None = None
     schema: Mapping[str, Any] | None = None
     kind: Any = None
+    follows: Callable[[Any], str | None] | None = None
     is_wrapped: bool = False
 
     def value(self, text: str | None, finish_reason: str | None) -> Any:
@@ -58,8 +61,10 @@ class AnswerForm:
         try:
             value = json.loads(text or "")
         except (ValueError, RecursionError) as error:
-            cut = "; it was cut at max_tokens: raise that in model_parameters" if finish_reason == "length" else ""
-            raise AnswerFormError(f"the answer is not JSON: {error}{cut} (it begins {(text or '')[:80]!r})") from None
+            end = "; it was cut at max_tokens: raise that in model_parameters" if finish_reason == "length" else ""
+            raise AnswerFormError(f"the answer is not JSON: {error}{end} (it begins {(text or '')[:80]!r})") from None
+        if self.follows is not None and (problem := self.follows(value)) is not None:
+            raise AnswerFormError(f"the answer does not follow the schema: {problem} (given: {(text or '')[:80]!r})")
         if self.schema is None:
             return value
         if self.is_wrapped and isinstance(value, dict) and _WRAPPED in value:
@@ -102,7 +107,10 @@ def answer_form(given: Any) -> AnswerForm:
             f"{_FIELD}: must be a JSON schema (a struct, a map or JSON text) or a SQL type as text, such as "
             f"'STRUCT(name VARCHAR, age INTEGER)' (given: {type(schema).__name__})"
         )
-    return AnswerForm("JSON", _request(schema))
+    request = _request(schema)
+    if request["type"] != "json_schema":
+        return AnswerForm("JSON", request)
+    return AnswerForm("JSON", request, follows=_follower(json.dumps(request["json_schema"]["schema"])))
 
 
 def _request(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -114,6 +122,27 @@ def _request(given: Mapping[str, Any]) -> Mapping[str, Any]:
         given = {"type": "json_schema", "json_schema": {"schema": schema}}
     checked: Mapping[str, Any] = check_one("response_format", given, what=_FIELD)
     return checked
+
+
+@lru_cache(maxsize=64)
+def _follower(schema: str) -> Callable[[Any], str | None]:
+    """What says how a value does not follow a JSON schema."""
+    from jsonschema.exceptions import best_match
+    from jsonschema.validators import validator_for
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    told = json.loads(schema)
+    validator = validator_for(told)(told, registry=Registry())  # with which nothing is fetched
+
+    def follows(value: Any) -> str | None:
+        try:
+            worst = best_match(validator.iter_errors(value))
+        except Unresolvable as error:
+            return f"the schema refers to what it does not hold: {error}"
+        return None if worst is None else f"{cut(worst.message, 200)} (at {worst.json_path})"
+
+    return follows
 
 
 @lru_cache(maxsize=64)
@@ -130,4 +159,4 @@ def _typed(text: str) -> AnswerForm:
         "additionalProperties": False,
     }
     request = {"type": "json_schema", "json_schema": {"name": "response", "schema": top if is_wrapped else schema}}
-    return AnswerForm(str(kind), request, schema, kind, is_wrapped)
+    return AnswerForm(str(kind), request, schema, kind, is_wrapped=is_wrapped)
