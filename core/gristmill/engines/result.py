@@ -184,7 +184,7 @@ def _as_declared(columns: Mapping[str, Any], declared: tuple[Feature, ...]) -> d
 
 
 def _cast(column: Any, feature: Feature) -> Any:
-    if pa.types.is_null(feature.type) or column.type == feature.type:
+    if pa.types.is_null(feature.type):
         return column
     try:
         return exact_cast(column, feature.type, what=feature.name)

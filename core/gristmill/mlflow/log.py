@@ -60,7 +60,7 @@ def check_requirements(given: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _is_requirement(line: str) -> bool:
-    if line.startswith(("-", "#", ".")) or any(mark in line for mark in "/\\:$") or line.endswith((".whl", ".zip")):
+    if line.startswith(("-", "#", ".")) or any(mark in line for mark in "/\\:$"):
         return True  # an option, a remark, or where a package lies: that is between pip and the place
     try:
         from packaging.requirements import InvalidRequirement, Requirement

@@ -70,6 +70,8 @@ def exact_cast(column: Any, kind: pa.DataType, *, what: str) -> Any:
         >>> exact_cast(pa.array([7.0, None]), pa.int64(), what="y").to_pylist()
         [7, None]
     """
+    if column.type == kind:
+        return column
     _check_column(column, kind, what)
     return column.cast(kind)
 

@@ -13,6 +13,7 @@ from gristmill.spec.base import Spec
 from gristmill.wording.text import count
 
 if TYPE_CHECKING:
+    from gristmill.outputs.manifest import Manifest
     from gristmill.outputs.sighting import Sighting
 
 __all__ = ["Finding", "SentinelCondition", "judge", "too_many"]
@@ -114,20 +115,15 @@ def _missing(sighting: "Sighting", condition: SentinelCondition) -> str | None:
         return f"{manifest.rows:,} rows, fewer than {condition.min_rows:,}"
     if condition.max_error_rate is None:
         return None
-    return too_many(manifest.errors, manifest.tried, limit=condition.max_error_rate, what=manifest.errors_of)
+    return too_many(manifest, condition.max_error_rate)
 
 
-def too_many(errors: int, tried: int, *, limit: float, what: str = "row") -> str | None:
-    """What is wrong with the share that failed of the rows, or partitions, or None; an output of none has the rate 0.
-
-    Example:
-        >>> too_many(30, 1000, limit=0.01)
-        '30 of 1,000 rows failed, a rate of 0.03, more than 0.01'
-    """
-    rate = errors / tried if tried else 0.0
-    if rate <= limit:
+def too_many(manifest: "Manifest", limit: float) -> str | None:
+    """What is wrong with the share that failed of an output's rows, or of its partitions; None where nothing is."""
+    if manifest.error_rate <= limit:
         return None
-    return f"{errors:,} of {count(tried, what)} failed, a rate of {rate:.4g}, more than {limit:.4g}"
+    tried = count(manifest.tried, manifest.errors_of)
+    return f"{manifest.errors:,} of {tried} failed, a rate of {manifest.error_rate:.4g}, more than {limit:.4g}"
 
 
 def _too_old(moment: datetime | None, newer_than: datetime | None) -> str | None:

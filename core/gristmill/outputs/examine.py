@@ -192,15 +192,13 @@ class _Output:
         manifest, limit = self._sighting.manifest, self._checks.max_error_rate
         if manifest is None or limit is None:
             return self._no_manifest("error_rate")
-        errors, tried, what = manifest.errors, manifest.tried, manifest.errors_of
-        rate = errors / tried if tried else 0.0
-        partitions = {"tried": tried} if what == "partition" else {}
-        facts = {"rows": manifest.rows, **partitions, "errors": errors, "error_rate": rate}
-        flaw = too_many(errors, tried, limit=limit, what=what)
+        partitions = {"tried": manifest.tried} if manifest.errors_of == "partition" else {}
+        facts = {"rows": manifest.rows, **partitions, "errors": manifest.errors, "error_rate": manifest.error_rate}
+        flaw = too_many(manifest, limit)
         if flaw is not None:
             return _failed("error_rate", flaw, facts)
-        told = f"{count(errors)} of {count(tried, what)} failed"
-        return _passed("error_rate", f"{told}, a rate of {rate:.4g}, at most {limit:.4g}", facts)
+        told = f"{count(manifest.errors)} of {count(manifest.tried, manifest.errors_of)} failed"
+        return _passed("error_rate", f"{told}, a rate of {manifest.error_rate:.4g}, at most {limit:.4g}", facts)
 
     def no_nulls(self) -> CheckFinding:
         manifest = self._sighting.manifest

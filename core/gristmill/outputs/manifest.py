@@ -127,6 +127,11 @@ class Manifest(ManifestHeader):
         """How many rows or partitions there are for `errors` of them to have failed."""
         return self.rows if self.errors_of == "row" else self.partitions
 
+    @property
+    def error_rate(self) -> float:
+        """The share of them that failed, 0 to 1; 0 where there are none."""
+        return self.errors / self.tried if self.tried else 0.0
+
     def summary(self, location: str) -> dict[str, Any]:
         """What a scheduler hands on: JSON of a fixed size, whatever the number of files and columns.
 

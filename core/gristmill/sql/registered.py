@@ -42,7 +42,7 @@ def registered_entries(storage: Storage, *, registry: str | None, models: Iterab
 
     store = Registry(registry, settings=storage.settings)
     is_all = models is None
-    wanted = [RegisteredReference(model.name) for model in store.models()] if is_all else [*map(_parsed, models or ())]
+    wanted = [RegisteredReference(one.name) for one in store.models()] if models is None else [*map(_parsed, models)]
 
     def entries(reference: RegisteredReference) -> list[Entry]:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 from gristmill.errors import FailedRowsError, SpecError
 from gristmill.inputs.query import located, open_filesystems
 from gristmill.settings import Settings
-from gristmill.sql.connection import connect, register
+from gristmill.sql.connection import connect, prepared, register
 from gristmill.storage.storage import Storage
 
 __all__ = ["opened", "reported"]
@@ -36,13 +36,15 @@ def opened(sql: str, *, database: str, models: Mapping[str, Any], settings: Sett
     storage = Storage(settings)
     resolved = located(sql, storage)
     with reported(database):
-        connection = connect(database, settings=settings, models=models)
+        given = prepared(settings=settings, models=models)
+        connection = connect(database, settings=settings, models={})
     try:
+        given.put_on(connection)
         connection.execute("SET enable_progress_bar = false")  # it would stand among the rows on standard output
         open_filesystems(connection, resolved, storage)
         if _unknown(connection, resolved):
             register(connection, settings=settings)
-            register(connection, settings=settings, models=models)  # a name that was given goes before a model's own
+            given.put_on(connection)  # again: a name that was given goes before a model's own
         yield connection, resolved
     finally:
         connection.close()
